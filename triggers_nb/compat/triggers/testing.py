@@ -1,0 +1,21 @@
+"""Alias of `triggers_nb.testing`."""
+
+from __future__ import annotations
+
+from triggers_nb.testing import (
+    DevNullTask,
+    FailingTask,
+    PassThruTask,
+    SelfRetryingTask,
+    SelfSkippingTask,
+    TriggerManagerTestCaseMixin,
+)
+
+__all__ = [
+    "DevNullTask",
+    "FailingTask",
+    "PassThruTask",
+    "SelfRetryingTask",
+    "SelfSkippingTask",
+    "TriggerManagerTestCaseMixin",
+]
