@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from inspect import getattr_static, isdatadescriptor
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,9 +42,8 @@ class AttrPatcher:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             for name, value in self._attrs.items():
-                own, seen = _own_value(self._obj, name), getattr(self._obj, name, _MISSING)
+                undo.callback(_restore, self._obj, name, _own_value(self._obj, name))
                 setattr(self._obj, name, value)
-                undo.callback(_restore, self._obj, name, own, seen)
             self._blocks.append(undo.pop_all())
         return self
 
@@ -54,18 +54,15 @@ class AttrPatcher:
 
 
 def _own_value(obj: Any, name: str) -> Any:
-    """Return what the object itself holds (a descriptor as such), or `_MISSING`."""
+    """Return what the object itself holds under that name, not what it inherits; `_MISSING` if nothing."""
+    if isdatadescriptor(getattr_static(type(obj), name, None)):  # a property or a slot
+        return getattr(obj, name, _MISSING)
     return getattr(obj, "__dict__", {}).get(name, _MISSING)
 
 
-def _restore(obj: Any, name: str, own: Any, seen: Any) -> None:
-    if own is not _MISSING:
-        setattr(obj, name, own)
+def _restore(obj: Any, name: str, value: Any) -> None:
+    if value is not _MISSING:
+        setattr(obj, name, value)
         return
-    try:
+    with suppress(AttributeError):  # the block may have deleted it itself
         delattr(obj, name)
-    except AttributeError:  # a property: it has no value of its own to delete
-        setattr(obj, name, seen)
-        return
-    if seen is not _MISSING and not hasattr(obj, name):  # a slot: its value is gone, its class has no default
-        setattr(obj, name, seen)

@@ -1,0 +1,25 @@
+"""What all tests share: where the project is, and an environment that says nothing about storages."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# No example is judged by how long it took: the machine may be busy.
+settings.register_profile("triggers_nb", deadline=None)
+settings.load_profile("triggers_nb")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The directory that holds pyproject.toml."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave no TRIGGERS_… variable of the caller's shell in force."""
+    for name in ("TRIGGERS_URL", "TRIGGERS_RUNNER", "TRIGGERS_REDACTION_KEY"):
+        monkeypatch.delenv(name, raising=False)
