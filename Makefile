@@ -11,8 +11,8 @@ BUILD := $(CURDIR)/build
 DEMO_URL := sqlite:///$(BUILD)/blizzard.db
 LAB_URL := sqlite:///$(BUILD)/lab.db
 LAB_NOTEBOOK := $(firstword $(wildcard notebooks/04_triage.ipynb notebooks/01_blizzard.ipynb))
-# A page that shows everything without a network: nothing is fetched from elsewhere.
-HTML := --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= --HTMLExporter.mermaid_js_url=
+# A page that shows everything without a network.
+HTML := --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url=
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long check lab clean
@@ -38,10 +38,12 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-lab: $(VENV)/demo.stamp
-	@mkdir -p build
-	test -f build/lab.db || $(BIN)/triggers-nb demo --url "$(LAB_URL)"
+lab: build/lab.db
 	TRIGGERS_URL="$(LAB_URL)" $(BIN)/python -m jupyterlab $(LAB_NOTEBOOK)
+
+build/lab.db: | $(VENV)/demo.stamp
+	@mkdir -p build && rm -f build/lab.db-*
+	$(BIN)/triggers-nb demo --url "$(LAB_URL)"
 
 clean:
 	rm -rf build

@@ -42,7 +42,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 @pytest.fixture
 def registry() -> Registry[object]:
-    return Registry(GROUP, "trigger manager")
+    return Registry(GROUP)
 
 
 # Entry points
@@ -91,7 +91,7 @@ def test_a_broken_entry_point_breaks_nothing_else(
 
 
 def test_a_class_of_the_wrong_kind_is_refused(install: Install) -> None:
-    registry: Registry[Manager] = Registry(GROUP, "trigger manager", Manager)
+    registry: Registry[Manager] = Registry(GROUP, Manager)
     install("shop", {"dict": "collections:OrderedDict"})
     with pytest.raises(RegistryError, match=r"expected a subclass of .*:Manager, got collections:OrderedDict"):
         registry.get("dict")
@@ -148,7 +148,7 @@ def test_nobody_takes_a_key_of_triggers_nb(install: Install, registry: Registry[
 def test_the_built_in_keys_are_announced() -> None:
     built_in = {"managers": {"default", "flights"}, "storages": {"cache"}, "runners": {"celery", "threading"}}
     for group, keys in built_in.items():
-        assert keys <= set(Registry(f"triggers.{group}", "class"))
+        assert keys <= set(Registry(f"triggers.{group}"))
 
 
 # Unknown keys
@@ -157,7 +157,7 @@ def test_the_built_in_keys_are_announced() -> None:
 @pytest.mark.parametrize("key", ["defualt", "", "x" * 1000, None, 7])
 def test_an_unknown_key_is_a_key_error_that_names_near_ones(key: str, registry: Registry[object]) -> None:
     registry.register("default")(Manager)
-    with pytest.raises(UnknownKey, match="no trigger manager is registered as") as caught:
+    with pytest.raises(UnknownKey, match="no manager is registered as") as caught:
         registry.get(key)
     assert isinstance(caught.value, KeyError)
     assert "'default'" in str(caught.value)

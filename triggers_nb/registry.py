@@ -62,14 +62,12 @@ class Registry(Generic[T]):
     ----------
     group
         The entry-point group, such as ``triggers.managers``.
-    kind
-        What the group holds, for messages: ``"trigger manager"``.
     base
         The class that every registered class must derive from, if there is one.
 
     Examples
     --------
-    >>> runners = Registry("example.runners", "task runner")
+    >>> runners = Registry("example.runners")
     >>> @runners.register("inline")
     ... class InlineRunner:
     ...     pass
@@ -77,12 +75,13 @@ class Registry(Generic[T]):
     (True, 'inline', True)
     >>> runners.get("inlin")
     Traceback (most recent call last):
-    triggers_nb.errors.UnknownKey: no task runner is registered as 'inlin'. Did you mean 'inline'? (Known: 'inline'.)
+    triggers_nb.errors.UnknownKey: no runner is registered as 'inlin'. Did you mean 'inline'? (Known: 'inline'.)
     """
 
-    def __init__(self, group: str, kind: str, base: type[T] | None = None) -> None:
+    def __init__(self, group: str, base: type[T] | None = None) -> None:
         self.group = group
-        self.kind = kind
+        #: What the group holds, for messages: ``manager``.
+        self.kind = group.rpartition(".")[2].removesuffix("s")
         self._base = base
         self._lock = RLock()
         #: Key → class, of all that was loaded or registered; existing code injects classes here.

@@ -14,7 +14,7 @@ PACKAGE = "triggers_nb"
 #: Module, or `package.*` for it and all below it → layer; the longest match counts. A module missing here fails.
 LAYERS = {
     "triggers_nb.errors": 0,
-    "triggers_nb.redaction": 1,
+    "triggers_nb.redaction.*": 1,
     "triggers_nb.core.*": 1,
     "triggers_nb.storages.*": 2,
     "triggers_nb.registry": 2,
