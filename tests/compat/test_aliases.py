@@ -46,10 +46,9 @@ def test_modules_are_attributes_of_the_package() -> None:
 
 def test_a_patched_default_runner_is_the_engines_default_runner() -> None:
     import triggers.runners
+    import triggers_nb.runners
     from triggers import runners
     from triggers.patcher import AttrPatcher
-
-    import triggers_nb.runners
 
     assert triggers_nb.runners.DEFAULT_TASK_RUNNER is None
     with AttrPatcher(runners, DEFAULT_TASK_RUNNER=runners.ThreadingTaskRunner):
