@@ -1,0 +1,243 @@
+"""Values as bytes: what JSON can hold, plus dates, decimals, UUIDs, bytes and sets, exactly as they went in.
+
+msgpack, with one extension type for everything that msgpack does not know. Nothing is ever unpickled or evaluated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.msgpack import Ext
+
+from triggers_nb.errors import InvalidValue, StorageError
+
+#: How deep a value may nest.
+MAX_DEPTH: Final = 100
+
+_EXPECTED: Final = (
+    "expected what JSON can hold (dict with string keys, list, str, int, finite float, bool, None), "
+    "datetime, date, time, timedelta, Decimal, UUID, bytes or set"
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
+
+DATETIME, DATE, TIME, TIMEDELTA, DECIMAL, UID, SET, FROZENSET, BIGINT = range(1, 10)
+
+EMPTY_MAP: Final = b"\x80"
+NIL: Final = b"\xc0"
+
+
+def encode_value(value: object, path: str = "value") -> bytes:
+    """Encode a value.
+
+    Parameters
+    ----------
+    value : object
+        What is to be stored. It is copied: changing it later changes nothing stored.
+    path : str
+        How to call it in an error.
+
+    Raises
+    ------
+    InvalidValue
+        If something in it cannot be stored; the message has the path to it.
+
+    Examples
+    --------
+    >>> decode_value(encode_value({"seats": 178, "on": date(2013, 2, 8)}))
+    {'seats': 178, 'on': datetime.date(2013, 2, 8)}
+    """
+    return _encode(_plain(value, path, 0))
+
+
+def encode_mapping(value: object, path: str) -> bytes:
+    """Encode a mapping with string keys; None counts as an empty one.
+
+    Raises
+    ------
+    InvalidValue
+        If it is no mapping or holds something that cannot be stored.
+    """
+    if value is None:
+        return EMPTY_MAP
+    if not isinstance(value, dict):
+        if not (hasattr(value, "keys") and hasattr(value, "__getitem__")):
+            raise InvalidValue(path, value, "expected a mapping with string keys")
+        value = dict(value)
+    return encode_value(value, path)
+
+
+def decode_value(data: bytes | memoryview | msgspec.Raw) -> Any:
+    """Decode what `encode_value` made.
+
+    Raises
+    ------
+    StorageError
+        If the bytes are damaged or come from a newer version.
+    """
+    try:
+        return _decode(data)
+    except (msgspec.DecodeError, ValueError, OverflowError, KeyError, TypeError) as error:
+        raise StorageError(f"a stored value cannot be read: {error}") from error
+
+
+def _plain(value: Any, path: str, depth: int) -> Any:
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _checked_text(value, path)
+    if kind is dict:
+        return _plain_dict(value, path, depth)
+    if value is None or kind is bool:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else _ext(BIGINT, hex(value))
+    if kind is float:
+        return _finite(value, path)
+    if kind is list:
+        _check_depth(value, path, depth)
+        return [_plain(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(value)]
+    special = _SPECIAL.get(kind)
+    if special is not None:
+        return special(value, path, depth)
+    return _unusual(value, path, depth)
+
+
+def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    _check_depth(value, path, depth)
+    plain = {}
+    for key, item in value.items():
+        if type(key) is not str:
+            raise InvalidValue(f"{path}[{key!r}]", key, "expected a string as key")
+        _checked_text(key, f"{path} key")
+        # The commonest kinds are passed through without building the path to them.
+        kind = type(item)
+        if item is None or kind is bool or (kind is str and item.isascii()):
+            plain[key] = item
+        else:
+            plain[key] = _plain(item, f"{path}[{key!r}]", depth + 1)
+    return plain
+
+
+def _check_depth(value: object, path: str, depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise InvalidValue(path[:200] + "…", type(value), f"expected at most {MAX_DEPTH} levels (is it a cycle?)")
+
+
+def _checked_text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidValue(path, value, "expected text that UTF-8 can encode (it has a lone surrogate)") from None
+    return value
+
+
+def _finite(value: float, path: str) -> float:
+    if not math.isfinite(value):
+        raise InvalidValue(path, value, "expected a finite number; use None for what is missing")
+    return value
+
+
+def _unusual(value: Any, path: str, depth: int) -> Any:
+    """Subclasses, and the scalars of numpy and pandas, which are recognised without importing either."""
+    module = type(value).__module__.partition(".")[0]
+    if module == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        plain = value.item()
+        if type(plain).__module__.partition(".")[0] != "numpy":
+            return _plain(plain, path, depth)
+    if module == "pandas" and isinstance(value, datetime) and value == value and hasattr(value, "to_pydatetime"):
+        if getattr(value, "nanosecond", 0):
+            raise InvalidValue(path, value, "expected at most microseconds")
+        return _plain(value.to_pydatetime(), path, depth)
+    if isinstance(value, dict):
+        return _plain_dict(value, path, depth)
+    raise InvalidValue(path, value, _EXPECTED)
+
+
+def _ext(code: int, value: object) -> Ext:
+    return Ext(code, _encode(value))
+
+
+def _plain_datetime(value: datetime, path: str, depth: int) -> Any:
+    if value.tzinfo is UTC:
+        return value
+    return Ext(DATETIME, _encode([value.replace(tzinfo=None).isoformat(), value.fold, _zone(value.tzinfo, path)]))
+
+
+def _zone(zone: tzinfo | None, path: str) -> object:
+    """Name a time zone: None (naive), a key, or an offset in microseconds with its name."""
+    if zone is None:
+        return None
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return zone.key
+    if isinstance(zone, timezone):
+        offset = zone.utcoffset(None) // timedelta(microseconds=1)
+        name = zone.tzname(None)
+        return [offset, None if name == timezone(zone.utcoffset(None)).tzname(None) else name]
+    raise InvalidValue(path, zone, "expected a time zone from zoneinfo or datetime.timezone")
+
+
+def _plain_set(value: Iterable[Any], path: str, code: int, depth: int) -> Ext:
+    _check_depth(value, path, depth)
+    items = sorted(_encode(_plain(item, f"{path}{{{item!r}}}", depth + 1)) for item in value)
+    return Ext(code, _encode([msgspec.Raw(item) for item in items]))
+
+
+_SPECIAL: Final[dict[type, Callable[[Any, str, int], Any]]] = {
+    datetime: _plain_datetime,
+    date: lambda value, path, depth: _ext(DATE, value.isoformat()),
+    time: lambda value, path, depth: _ext(
+        TIME, [value.replace(tzinfo=None).isoformat(), value.fold, _zone(value.tzinfo, path)]
+    ),
+    timedelta: lambda value, path, depth: _ext(TIMEDELTA, [value.days, value.seconds, value.microseconds]),
+    Decimal: lambda value, path, depth: _ext(DECIMAL, str(value)) if value.is_finite() else _finite(float("nan"), path),
+    UUID: lambda value, path, depth: Ext(UID, value.bytes),
+    bytes: lambda value, path, depth: value,
+    set: lambda value, path, depth: _plain_set(value, path, SET, depth),
+    frozenset: lambda value, path, depth: _plain_set(value, path, FROZENSET, depth),
+}
+
+
+def _with_zone(moment: Any, zone: object) -> Any:
+    if zone is None:
+        return moment
+    if isinstance(zone, str):
+        return moment.replace(tzinfo=ZoneInfo(zone))
+    offset, name = zone  # type: ignore[misc]
+    delta = timedelta(microseconds=offset)
+    return moment.replace(tzinfo=timezone(delta) if name is None else timezone(delta, name))
+
+
+def _unpack(code: int, data: memoryview) -> Any:
+    if code == UID:
+        return UUID(bytes=bytes(data))
+    value = _decode(data)
+    if code == DATETIME:
+        text, fold, zone = value
+        return _with_zone(datetime.fromisoformat(text).replace(fold=fold), zone)
+    if code == DATE:
+        return date.fromisoformat(value)
+    if code == TIME:
+        text, fold, zone = value
+        return _with_zone(time.fromisoformat(text).replace(fold=fold), zone)
+    if code == TIMEDELTA:
+        return timedelta(value[0], value[1], value[2])
+    if code == DECIMAL:
+        return Decimal(value)
+    if code == SET:
+        return set(value)
+    if code == FROZENSET:
+        return frozenset(value)
+    if code == BIGINT:
+        return int(value, 16)
+    raise ValueError(f"extension type {code} is unknown: written by a newer version?")
+
+
+_decode = msgspec.msgpack.Decoder(ext_hook=_unpack).decode

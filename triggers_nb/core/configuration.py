@@ -1,0 +1,121 @@
+"""Reading a configuration, or refusing it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
+
+import msgspec
+
+from triggers_nb.core.codec import encode_mapping
+from triggers_nb.core.instances import TaskConfig
+from triggers_nb.core.records import ConfigRecord
+from triggers_nb.errors import ConfigurationError, InvalidValue, brief
+
+#: The directives that mean something to the engine.
+DIRECTIVES = ("after", "run", "andEvery", "unless", "withParams", "using")
+
+#: How long a name may be.
+MAX_NAME = 500
+
+_NAME = f"a non-empty string of at most {MAX_NAME} characters, without control characters"
+
+
+def parse_configuration(configuration: object) -> dict[str, ConfigRecord]:
+    """Read all tasks of a configuration, in its order.
+
+    Raises
+    ------
+    ConfigurationError
+        For the first task that is wrong, naming the directive, what was found and what is expected.
+    """
+    if not isinstance(configuration, Mapping):
+        raise ConfigurationError("", "", configuration, "a mapping of task names to directives")
+    return {_task_name(name): _parse_task(name, directives) for name, directives in configuration.items()}
+
+
+def _task_name(name: object) -> str:
+    if not is_name(name):
+        raise ConfigurationError(brief(name), "", name, f"a task's name: {_NAME}")
+    if "#" in name:
+        raise ConfigurationError(name, "", name, "a task's name without '#', which separates an instance's number")
+    return name
+
+
+def _parse_task(name: str, directives: object) -> ConfigRecord:
+    if isinstance(directives, TaskConfig):
+        directives = directives.serialize()
+    if not isinstance(directives, Mapping):
+        raise ConfigurationError(name, "", directives, "a mapping of directives")
+    for required in ("after", "run"):
+        if required not in directives:
+            raise ConfigurationError(name, required, None, "it, it is required")
+    and_every = _optional_name(name, "andEvery", directives.get("andEvery"))
+    after = _names(name, "after", directives["after"])
+    if not after and and_every is None:
+        raise ConfigurationError(name, "after", directives["after"], "at least one trigger (or andEvery)")
+    if not is_name(directives["run"]):
+        raise ConfigurationError(name, "run", directives["run"], f"the name of a task class: {_NAME}")
+    extra = {key: value for key, value in directives.items() if key not in DIRECTIVES}
+    return ConfigRecord(
+        run=directives["run"],
+        after=tuple(sorted(after | ({and_every} if and_every else set()))),
+        and_every=and_every,
+        unless=tuple(sorted(_names(name, "unless", directives.get("unless") or ()))),
+        using=_optional_name(name, "using", directives.get("using")),
+        with_params=_encoded(name, "withParams", _params(name, directives.get("withParams"))),
+        extra=_encoded(name, "", _extra(name, extra)),
+    )
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether it can be the name of a task, a trigger, a task class or a runner."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
+        return False
+    if value.isascii() and value.isprintable():
+        return True
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+
+
+def _optional_name(task: str, directive: str, value: object) -> str | None:
+    if value is not None and not is_name(value):
+        raise ConfigurationError(task, directive, value, f"None or a name: {_NAME}")
+    return value  # type: ignore[return-value]
+
+
+def _names(task: str, directive: str, value: object) -> set[str]:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ConfigurationError(task, directive, value, "a list or set of triggers")
+    names = list(value)
+    for name in names:
+        if not is_name(name):
+            raise ConfigurationError(task, directive, name, f"a trigger's name: {_NAME}")
+    return set(names)
+
+
+def _params(task: str, value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(task, "withParams", value, "a mapping of mappings of kwargs")
+    for key, kwargs in value.items():
+        if not isinstance(kwargs, Mapping):
+            raise ConfigurationError(task, f"withParams[{key!r}]", kwargs, "a mapping of kwargs")
+    return {key: dict(kwargs) for key, kwargs in value.items()}
+
+
+def _extra(task: str, extra: dict[Any, Any]) -> dict[str, Any]:
+    for key in extra:
+        if not isinstance(key, str):
+            raise ConfigurationError(task, brief(key), key, "a string as the directive's name")
+    return extra
+
+
+def _encoded(task: str, directive: str, value: Mapping[str, Any]) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(encode_mapping(value, directive or "directives"))
+    except InvalidValue as error:
+        raise ConfigurationError(
+            task, directive or error.path, error.found, f"a value that can be stored ({error})"
+        ) from error

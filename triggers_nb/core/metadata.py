@@ -1,0 +1,72 @@
+"""Metadata as people write it, taken apart into what an instance's record holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from triggers_nb.core.codec import encode_mapping, encode_value
+from triggers_nb.core.instances import read_metadata
+from triggers_nb.core.records import InstanceRecord, Raw
+from triggers_nb.core.transitions import OwnFields
+from triggers_nb.errors import InvalidValue
+
+#: Keys that have a field of their own in the record, with its name and type.
+_FIELDS: dict[str, tuple[str, type]] = {
+    "parent": ("parent", str),
+    "depth": ("depth", int),
+    "logLevel": ("log_level", int),
+    "logsResolved": ("logs_resolved", bool),
+    "exceptionType": ("exception_type", str),
+    "exceptionMessage": ("exception_message", str),
+}
+
+
+def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
+    """Read metadata that is to be merged into an instance's.
+
+    Raises
+    ------
+    InvalidValue
+        If it is no mapping, or something in it cannot be stored.
+    """
+    if metadata is None:
+        metadata = {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidValue(path, metadata, "expected a mapping with string keys")
+    fields: dict[str, object] = {}
+    rest: dict[str, Raw] = {}
+    for key, value in metadata.items():
+        if not isinstance(key, str):
+            raise InvalidValue(f"{path}[{key!r}]", key, "expected a string as key")
+        if key in _FIELDS:
+            name, kind = _FIELDS[key]
+            if type(value) is not kind:
+                raise InvalidValue(f"{path}[{key!r}]", value, f"expected {kind.__name__}")
+            encode_value(value, f"{path}[{key!r}]")
+            fields[name] = value
+        elif key == "timestamps":
+            rest[key] = Raw(encode_mapping(value, f"{path}[{key!r}]"))
+        else:
+            rest[key] = Raw(encode_value(value, f"{path}[{key!r}]"))
+    return OwnFields(fields=fields, metadata=rest)
+
+
+def parse_draft(metadata: Mapping[str, Any], stored: InstanceRecord | None) -> OwnFields:
+    """Read all metadata of a draft; what its record says anyway is left out."""
+    own = dict(metadata)
+    before = read_metadata(stored) if stored is not None else {}
+    stamps = own.pop("timestamps", {})
+    if not isinstance(stamps, Mapping):
+        raise InvalidValue("metadata['timestamps']", stamps, "expected a mapping of moments")
+    changed = {key: value for key, value in stamps.items() if before.get("timestamps", {}).get(key) != value}
+    if stored is not None and "timestamps" in stored.metadata:
+        changed = dict(stamps)
+    if changed:
+        own["timestamps"] = changed
+    parsed = parse_metadata(own)
+    defaults: dict[str, object] = {
+        "parent": None, "depth": 0, "log_level": 0, "logs_resolved": False,
+        "exception_type": None, "exception_message": None,
+    }  # fmt: skip
+    return OwnFields(fields={**defaults, **parsed.fields}, metadata=parsed.metadata)

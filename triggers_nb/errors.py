@@ -1,0 +1,248 @@
+"""Every error that triggers_nb raises on purpose.
+
+::
+
+    TriggersError
+    ├── ConfigurationError (ValueError)      a task's directives are wrong
+    ├── InvalidValue (ValueError)            a value cannot be stored; says where in it
+    ├── InvalidStatus (ValueError)           a status that does not exist, or an illegal change of one
+    ├── ManagerMismatch (ValueError)         the session belongs to a manager of another key
+    ├── UnknownName (KeyError)
+    │   ├── UnknownSession                   no session of this UID
+    │   ├── UnknownInstance                  no instance of this name
+    │   └── UnknownTask                      no task of this name
+    ├── RegistryError
+    │   └── UnknownKey (KeyError)            nothing is registered under this key
+    ├── StorageError
+    │   ├── StorageUrlError (ValueError)     a storage URL that cannot be used
+    │   ├── ReadOnlyError                    a change through a read-only handle
+    │   ├── CommitConflict                   others kept changing the same cells for too long
+    │   ├── StaleTarget                      what a plan saw has changed since
+    │   └── LockAcquisitionFailed (RuntimeError)   the session's lock was not to be had, or was lost
+    └── RunnerError
+        ├── NoRunner                         nothing says where work on this storage runs
+        ├── TaskNotFound (LookupError)       no task class of this name in this process
+        ├── HandoverRefused                  this work cannot be handed to another process
+        └── ClaimRefused                     an instance that may not start, or a result that comes too late
+
+Task code meets `MaxRetriesExceeded`, and ``WorkerLost`` as the recorded type of an instance whose worker died.
+
+Warnings::
+
+    TriggersWarning (UserWarning)
+    └── StorageWarning                       a storage is set up so that it can lose sessions
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
+
+class TriggersError(Exception):
+    """Base of all errors of this package; never raised itself."""
+
+
+class ConfigurationError(TriggersError, ValueError):
+    """Raised by ``update_configuration`` for a directive that is missing or wrong; nothing is saved.
+
+    Attributes
+    ----------
+    task, directive : str
+        Where the mistake is; `directive` is empty when the whole task is wrong.
+    """
+
+    def __init__(self, task: str, directive: str, found: object, expected: str) -> None:
+        self.task, self.directive, self.found, self.expected = task, directive, found, expected
+        where = f"task {task!r}" + (f", directive {directive!r}" if directive else "")
+        super().__init__(f"{where}: found {brief(found)}, expected {expected}")
+
+
+class InvalidValue(TriggersError, ValueError):
+    """Raised for kwargs, results or metadata that cannot be stored, before anything changes.
+
+    Attributes
+    ----------
+    path : str
+        Where in the value the offender is, such as ``kwargs['plane'][2]``.
+    """
+
+    def __init__(self, path: str, found: object, expected: str) -> None:
+        self.path, self.found = path, found
+        super().__init__(f"{path}: cannot store {brief(found)} ({type(found).__name__}); {expected}")
+
+
+class InvalidStatus(TriggersError, ValueError):
+    """Raised for a status that does not exist and for a change of status that is not allowed."""
+
+
+class ManagerMismatch(TriggersError, ValueError):
+    """Raised for a change through another manager than the one that the session remembers.
+
+    Attributes
+    ----------
+    recorded, used : str or None
+        The session's key, and the key of the manager that was used.
+    """
+
+    def __init__(self, uid: str, recorded: str | None, used: str | None, used_class: str) -> None:
+        self.uid, self.recorded, self.used = uid, recorded, used
+        with_what = f"manager {used!r}" if used else f"{used_class}, which is not registered under any key"
+        super().__init__(
+            f"session {uid!r} belongs to manager {recorded!r}, this change comes through {with_what}. Use "
+            f"trigger_managers.get({recorded!r}, storage), or pass allow_manager_change=True to hand the session over."
+        )
+
+
+class UnknownName(TriggersError, KeyError):
+    """Raised for a name that nothing has; the message suggests near ones."""
+
+    noun = "name"
+
+    def __init__(self, name: object, known: Iterable[str] = (), *, hint: str = "") -> None:
+        self.name = name
+        super().__init__(f"no {self.noun} {name!r}{suggest(str(name), known)}{'. ' + hint if hint else ''}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownSession(UnknownName):
+    """Raised when a session does not exist: never configured, deleted, or expired."""
+
+    noun = "session"
+
+
+class UnknownInstance(UnknownName):
+    """Raised when a session has no instance of that name."""
+
+    noun = "instance"
+
+
+class UnknownTask(UnknownName):
+    """Raised when a session has no task of that name."""
+
+    noun = "task"
+
+
+class RegistryError(TriggersError):
+    """Raised when a registered class cannot be loaded."""
+
+
+class UnknownKey(RegistryError, KeyError):
+    """Raised when nothing is registered under a key."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class StorageError(TriggersError):
+    """Base of what can go wrong with a storage; raised itself when a stored session cannot be read."""
+
+
+class StorageUrlError(StorageError, ValueError):
+    """Raised for a storage URL of an unknown scheme, or one that lacks something."""
+
+
+class ReadOnlyError(StorageError):
+    """Raised by every change through a read-only handle, whoever holds it."""
+
+
+class CommitConflict(StorageError):
+    """Raised when a change lost against others for as long as it may try; nothing of it was written."""
+
+
+class StaleTarget(StorageError):
+    """Raised when a target has another revision than the one that was seen; nothing was written.
+
+    Attributes
+    ----------
+    cell : str
+        The cell that has moved on.
+    """
+
+    def __init__(self, uid: str, cell: str, expected: int, found: int) -> None:
+        self.uid, self.cell, self.expected, self.found = uid, cell, expected, found
+        super().__init__(
+            f"{cell!r} of session {uid!r} is at revision {found}, the plan saw revision {expected}: "
+            "someone changed it in between. Make the plan again."
+        )
+
+
+class LockAcquisitionFailed(StorageError, RuntimeError):
+    """Raised when a session's lock is held by another for too long, or when its lease ran out before ``save()``."""
+
+
+class RunnerError(TriggersError):
+    """Base of what can go wrong between a scheduled instance and the place where it runs."""
+
+
+class NoRunner(RunnerError):
+    """Raised before the commit when nothing says where work on a shared storage runs."""
+
+
+class TaskNotFound(RunnerError, LookupError):
+    """Raised when no task class has the name that ``run`` gives; such an instance fails."""
+
+
+class HandoverRefused(RunnerError):
+    """Raised when a runner cannot take this work, for example a class that other processes cannot load."""
+
+
+class ClaimRefused(RunnerError):
+    """Raised when an instance may not start (it runs, or ran, already) or its result comes too late."""
+
+
+class MaxRetriesExceeded(TriggersError):
+    """Raised by ``TriggerTask.retry`` when the task has used up its own retries."""
+
+
+class TriggersWarning(UserWarning):
+    """Base of all warnings of this package; never issued itself."""
+
+
+class StorageWarning(TriggersWarning):
+    """Issued on the first use of a storage that is set up so that it can lose sessions."""
+
+
+def with_context(exc: E, context: Mapping[str, Any]) -> E:
+    """Attach `context` to an exception, to be stored as ``exceptionContext`` when an instance fails with it.
+
+    Parameters
+    ----------
+    exc : BaseException
+        The exception to be raised.
+    context : Mapping
+        Facts that help to understand it. Merged over what is attached already.
+
+    Returns
+    -------
+    BaseException
+        The same exception.
+
+    Examples
+    --------
+    >>> from triggers_nb import with_context
+    >>> with_context(ValueError("no seats"), {"tailnum": "N338AA"}).context
+    {'tailnum': 'N338AA'}
+    """
+    exc.context = {**getattr(exc, "context", {}), **context}  # type: ignore[attr-defined]
+    return exc
+
+
+def brief(value: object, limit: int = 120) -> str:
+    """Show a value in a message without ever failing or flooding it."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"<{type(value).__name__} that cannot be shown>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Build the “did you mean” part of a message, empty when nothing is near."""
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f". Did you mean {' or '.join(repr(each) for each in near)}?" if near else ""

@@ -1,0 +1,530 @@
+"""The trigger manager: decides by the rules of the core, commits, hands over, calls hooks."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, ClassVar, NamedTuple
+
+from triggers_nb import settings
+from triggers_nb.core import records as rec
+from triggers_nb.core import transitions
+from triggers_nb.core.codec import encode_mapping
+from triggers_nb.core.configuration import is_name, parse_configuration
+from triggers_nb.core.failures import describe
+from triggers_nb.core.instances import TaskConfig, TaskInstance
+from triggers_nb.core.metadata import parse_metadata
+from triggers_nb.core.records import InstanceRecord, Raw
+from triggers_nb.core.status import check_status
+from triggers_nb.core.work import HANDOVER, HOOKS, HookCall, Slice, Step, Work
+from triggers_nb.errors import (
+    InvalidValue,
+    ManagerMismatch,
+    NoRunner,
+    TaskNotFound,
+    UnknownInstance,
+)
+from triggers_nb.registry import Registry
+from triggers_nb.runners.base import BaseTaskRunner, task_runners
+from triggers_nb.storages.base import BaseTriggerStorage, Outcome
+from triggers_nb.storages.drafts import encode_kwargs
+from triggers_nb.storages.leases import keep_alive
+
+logger = logging.getLogger("triggers_nb.manager")
+
+#: The hooks that a custom manager may override.
+HOOK_NAMES = ("_post_fire", "_post_replay", "_post_skip")
+
+
+class RunnerChoice(NamedTuple):
+    """The runner for an instance, and what chose it."""
+
+    runner: type[BaseTaskRunner]
+    source: str
+
+
+class TriggerManager:
+    """Controls one session: fires triggers, replays and skips instances, and lets hooks know.
+
+    Subclass it to override the hooks `_post_fire`, `_post_replay` and `_post_skip`, or `default_task_runner_name`, and
+    register the subclass under the entry-point group ``triggers.managers``. These are the extension points: an override
+    of any other method runs for direct calls only, not for cascades.
+
+    Parameters
+    ----------
+    storage : BaseTriggerStorage
+        The session.
+    allow_manager_change : bool
+        Whether this manager may change a session that remembers another one; the session then remembers this one.
+
+    Examples
+    --------
+    >>> from triggers_nb import CacheStorageBackend, TriggerManager
+    >>> manager = TriggerManager(CacheStorageBackend("order-17", "memory://manager-example"))
+    >>> manager.update_configuration({"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
+    >>> manager.fire("paid", {"amount": 20})
+    >>> manager.storage["t_ship#0"].status
+    'unstarted'
+    """
+
+    #: Key of the task runner for tasks that name none.
+    default_task_runner_name: ClassVar[str | None] = None
+
+    def __init__(self, storage: BaseTriggerStorage, allow_manager_change: bool = False) -> None:
+        self.storage = storage
+        self.allow_manager_change = allow_manager_change
+        _warn_of_overrides(type(self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.storage!r}>"
+
+    # Changing -----------------------------------------------------------------------------------------------------
+
+    def update_configuration(self, configuration: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add or replace tasks by name, and make the session if it does not exist.
+
+        Triggers that fired earlier are not applied; no instance is created; other tasks stay as they are.
+
+        Parameters
+        ----------
+        configuration : Mapping
+            Directives of each task: ``after``, ``run``, ``andEvery``, ``unless``, ``withParams``, ``using``; any other
+            is kept for custom managers.
+
+        Raises
+        ------
+        ConfigurationError
+            If a directive is missing or wrong. Nothing is saved.
+        """
+        tasks = parse_configuration(configuration)
+
+        def decide(work: Work) -> None:
+            self._record_manager(work)
+            transitions.configure(work, tasks)
+
+        self._change("configure", decide, creates=True)
+
+    def fire(self, trigger_name: str, trigger_kwargs: Mapping[str, Any] | None = None, once: bool = False) -> None:
+        """Fire a trigger.
+
+        Parameters
+        ----------
+        trigger_name : str
+            Its name; one that no task names is recorded, too.
+        trigger_kwargs : Mapping, optional
+            What tasks that wait for it receive.
+        once : bool
+            Do nothing if it has fired before. Of several that fire it at once, one does.
+
+        Raises
+        ------
+        InvalidValue
+            If the name or the kwargs cannot be stored.
+        NoRunner
+            If work would be scheduled and nothing says where it runs. Nothing was changed.
+        Exception
+            What a runner or a hook raised; the change stands.
+        """
+        if not is_name(trigger_name):
+            raise InvalidValue("trigger_name", trigger_name, "expected a non-empty string without control characters")
+        kwargs = Raw(encode_mapping(trigger_kwargs, "trigger_kwargs"))
+
+        def decide(work: Work) -> None:
+            if not (once and work.latest(trigger_name) is not None):
+                transitions.fire(work, trigger_name, kwargs)
+
+        self._change("fire", decide, creates=True)
+
+    def replay_failed_instance(
+        self, failed_instance: str | TaskInstance, replacement_kwargs: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Replay a failed instance: it becomes *replayed*, and a clone of it is scheduled.
+
+        Parameters
+        ----------
+        failed_instance : str or TaskInstance
+            Which one; its stored state counts.
+        replacement_kwargs : Mapping, optional
+            Replaces the kwargs of *all* triggers (``{}``: none at all). None keeps them.
+
+        Raises
+        ------
+        UnknownInstance
+            If there is no such instance.
+        InvalidStatus
+            If it is not failed.
+        """
+        name = _name_of(failed_instance)
+        kwargs = None if replacement_kwargs is None else encode_kwargs(replacement_kwargs, "replacement_kwargs")
+
+        def decide(work: Work) -> None:
+            clone = transitions.replay(work, name, kwargs)
+            work.call_hook(HookCall("_post_replay", clone.name))
+
+        self._change("replay", decide, instance=name)
+
+    def skip_failed_instance(
+        self, failed_instance: str | TaskInstance, cascade: bool = False, result: Mapping[str, Any] | None = None
+    ) -> None:
+        """Skip a failed instance: it becomes *skipped*, which is resolved.
+
+        Parameters
+        ----------
+        failed_instance : str or TaskInstance
+            Which one; its stored state counts.
+        cascade : bool
+            Whether to fire its task's name, as if it had finished.
+        result : Mapping, optional
+            The kwargs of that firing.
+
+        Raises
+        ------
+        UnknownInstance, InvalidStatus
+            As for `replay_failed_instance`.
+        """
+        name = _name_of(failed_instance)
+        kwargs = Raw(encode_mapping(result, "result"))
+        self._change("skip", lambda work: transitions.skip(work, name, bool(cascade), kwargs), instance=name)
+
+    def update_instance_status(
+        self,
+        task_instance: str | TaskInstance,
+        status: str,
+        metadata: Mapping[str, Any] | None = None,
+        cascade: bool = False,
+        cascade_kwargs: Mapping[str, Any] | None = None,
+    ) -> TaskInstance:
+        """Change the status of an unresolved instance by hand.
+
+        Parameters
+        ----------
+        task_instance : str or TaskInstance
+            Which one; its stored state counts.
+        status : str
+            ``finished``, ``failed``, ``skipped`` or ``abandoned``; or the one it has, to change metadata only.
+        metadata : Mapping, optional
+            Merged into the instance's.
+        cascade, cascade_kwargs : bool, Mapping
+            Whether to fire its task's name, and with which kwargs.
+
+        Returns
+        -------
+        TaskInstance
+            As it is after the change.
+
+        Raises
+        ------
+        InvalidStatus
+            If there is no such status, or the change is not allowed.
+        """
+        name = _name_of(task_instance)
+        check_status(status)
+        own = parse_metadata(metadata)
+        kwargs = Raw(encode_mapping(cascade_kwargs, "cascade_kwargs"))
+        outcome = self._change(
+            "update_status",
+            lambda work: transitions.update_status(work, name, status, own, cascade, kwargs),
+            instance=name,
+        )
+        return self._instance_after(outcome, name)
+
+    def update_instance_metadata(self, task_instance: str | TaskInstance, metadata: Mapping[str, Any]) -> TaskInstance:
+        """Merge metadata into an instance's, and return it as it is then."""
+        name = _name_of(task_instance)
+        own = parse_metadata(metadata)
+        outcome = self._change(
+            "update_metadata", lambda work: transitions.update_metadata(work, name, own), instance=name
+        )
+        return self._instance_after(outcome, name)
+
+    def mark_instance_logs_resolved(self, task_instance: str | TaskInstance) -> TaskInstance:
+        """Note that somebody has looked at an instance's messages, and return it as it is then."""
+        name = _name_of(task_instance)
+        own = parse_metadata({"logsResolved": True})
+        outcome = self._change(
+            "resolve_logs", lambda work: transitions.update_metadata(work, name, own, "logs"), instance=name
+        )
+        return self._instance_after(outcome, name)
+
+    def get_unresolved_tasks(self) -> list[TaskConfig]:
+        """Read all tasks that have no instance yet, or an unresolved one."""
+        return self.storage.get_unresolved_tasks()
+
+    # Hooks --------------------------------------------------------------------------------------------------------
+
+    def _post_fire(self, trigger_name: str, tasks_scheduled: list[TaskInstance]) -> None:
+        """Be told that a trigger was fired, directly or by a cascade.
+
+        Parameters
+        ----------
+        trigger_name : str
+            The trigger.
+        tasks_scheduled : list of TaskInstance
+            The instances that it got scheduled.
+        """
+
+    def _post_replay(self, task_instance: TaskInstance) -> None:
+        """Be told that an instance was replayed.
+
+        Parameters
+        ----------
+        task_instance : TaskInstance
+            The new one; ``task_instance.metadata["parent"]`` names the failed one.
+        """
+
+    def _post_skip(self, task_instance: TaskInstance, cascade: bool) -> None:
+        """Be told that an instance was skipped; called after the cascade's own `_post_fire`.
+
+        Parameters
+        ----------
+        task_instance : TaskInstance
+            The skipped one.
+        cascade : bool
+            Whether its task's name was fired.
+        """
+
+    # The way of a change ------------------------------------------------------------------------------------------
+
+    def _change(
+        self,
+        action: str,
+        decide: Callable[[Work], object],
+        *,
+        creates: bool = False,
+        instance: str | None = None,
+        in_worker: bool = False,
+    ) -> Outcome:
+        """Commit a decision, hand over what it scheduled, call its hooks.
+
+        `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
+        work can be handed over does not decide whether the instance may end.
+        """
+
+        def guarded(work: Work) -> None:
+            self._enter_session(work, creates)
+            decide(work)
+
+        try:
+            outcome = self.storage.transact(
+                action,
+                guarded,
+                prepare=None if in_worker else self._check_runners,
+                hooked=hooks_of(type(self)),
+                grace_s=settings.grace_s(),
+            )
+        except UnknownInstance as error:
+            if instance is None or error.name != instance:
+                raise
+            raise UnknownInstance(instance, self.storage.instance_names()[:5000]) from None
+        errors = self._effects(outcome)
+        if errors and not in_worker:
+            raise errors[0]
+        return outcome
+
+    def _effects(self, outcome: Outcome) -> list[Exception]:
+        step = outcome.step
+        if not (step.scheduled or step.hooks):
+            return []
+        scheduled = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
+        errors = [] if self.storage.handover == "defer" else self.hand_over(list(scheduled.values()))
+        instances = {**scheduled}
+        for call in step.hooks:
+            if call.hook != "_post_fire" and call.target not in instances:
+                instances[call.target] = self._instance_after(outcome, call.target)
+        item = HOOKS + outcome.commit_id.hex()
+        return errors + self._call_hooks(step.hooks, instances, item if item in step.due else None)
+
+    def _enter_session(self, work: Work, creates: bool) -> None:
+        head = work.head()
+        if head is None and not creates:
+            work.no_session()
+        head = transitions.make_session(work, None, self.storage.timeout)
+        if head.manager is not None and head.manager != self._key():
+            if not self.allow_manager_change:
+                raise ManagerMismatch(self.storage.uid, head.manager, self._key(), type(self).__qualname__)
+            transitions.record_manager(work, self._key())
+
+    def _record_manager(self, work: Work) -> None:
+        head = work.head()
+        if head is not None and head.manager is None:
+            transitions.record_manager(work, self._key())
+
+    def _key(self) -> str | None:
+        return trigger_managers.key_of(type(self))
+
+    # Handing over -------------------------------------------------------------------------------------------------
+
+    def choose_runner(self, config: TaskConfig | rec.ConfigRecord) -> RunnerChoice:
+        """Choose where an instance of a task runs.
+
+        Raises
+        ------
+        NoRunner
+            If nothing says so, and the storage is shared.
+        UnknownKey
+            If what was named is not registered.
+        """
+        from triggers_nb import runners
+
+        named = [
+            (config.using, "the task's 'using'"),
+            (self.storage.runner, "the handle (runner=…)"),
+            (self.default_task_runner_name, f"{type(self).__name__}.default_task_runner_name"),
+        ]
+        for name, source in named:
+            if name:
+                return RunnerChoice(task_runners.get_class(name), source)
+        if runners.DEFAULT_TASK_RUNNER is not None:
+            return RunnerChoice(runners.DEFAULT_TASK_RUNNER, "DEFAULT_TASK_RUNNER")
+        if name := settings.runner_name():
+            return RunnerChoice(task_runners.get_class(name), "TRIGGERS_RUNNER")
+        if self.storage.store.embedded:
+            return RunnerChoice(task_runners.get_class("threading"), "the embedded storage")
+        raise NoRunner(
+            f"nothing says where work of session {self.storage.uid!r} in {self.storage.store.url} runs: give the task "
+            "'using', set default_task_runner_name on the manager, or set TRIGGERS_RUNNER (for example 'celery')"
+        )
+
+    def _check_runners(self, step: Step, session: Slice) -> None:
+        """Refuse, before the commit, what could never be handed over."""
+        for task in {record.task for record in step.scheduled}:
+            config: rec.ConfigRecord = step.records.get(rec.CONFIG + task) or session.get(rec.CONFIG + task)  # type: ignore[assignment]
+            choice = self.choose_runner(config)
+            if (
+                self.storage.refuse_threading
+                and not choice.runner.crosses_processes
+                and choice.source != "the handle (runner=…)"
+            ):
+                raise NoRunner(
+                    f"work on the shared storage {self.storage.store.url} would run in this process, by {choice.source}. "
+                    "Say runner='threading' if that is what you want, runner='celery' to send it to the workers, or "
+                    "handover='defer' to leave it to them"
+                )
+            choice.runner().check(self, task)
+
+    def hand_over(self, instances: Sequence[TaskInstance]) -> list[Exception]:
+        """Hand scheduled instances over to their runners, each whatever becomes of the others.
+
+        Returns
+        -------
+        list of Exception
+            What went wrong; those instances stay pending and are due for `recover` at once.
+        """
+        errors: list[Exception] = []
+        for instance in instances:
+            try:
+                self.choose_runner(instance.config).runner().run(self, instance)
+            except TaskNotFound as error:
+                self._fail_scheduled(instance.name, error)
+            except Exception as error:
+                logger.error(
+                    "instance %s of session %r could not be handed over", instance.name, self.storage.uid, exc_info=True
+                )
+                self.storage.store.postpone(self.storage.uid, HANDOVER + instance.name, 0.0)
+                errors.append(error)
+        return errors
+
+    def _fail_scheduled(self, name: str, error: Exception) -> None:
+        failure = describe(error)
+        self._change("fail", lambda work: transitions.fail_scheduled(work, name, failure), in_worker=True)
+
+    # Calling hooks ------------------------------------------------------------------------------------------------
+
+    def _call_hooks(
+        self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance], item: str | None
+    ) -> list[Exception]:
+        """Call hooks in order, each whatever becomes of the others; `item` is what recovery would find meanwhile."""
+        store, uid = self.storage.store, self.storage.uid
+        errors: list[Exception] = []
+        with keep_alive(store, uid, item, settings.grace_s()) if item else nullcontext():
+            for call in calls:
+                try:
+                    self._call_hook(call, instances)
+                except Exception as error:
+                    self._record_hook_error(call, error)
+                    errors.append(error)
+        if item:
+            store.settle(uid, item)
+        return errors
+
+    def _call_hook(self, call: HookCall, instances: Mapping[str, TaskInstance]) -> None:
+        if call.hook == "_post_fire":
+            self._post_fire(call.target, [instances[name] for name in call.scheduled])
+        elif call.hook == "_post_replay":
+            self._post_replay(instances[call.target])
+        else:
+            self._post_skip(instances[call.target], call.cascade)
+
+    def _record_hook_error(self, call: HookCall, error: Exception) -> None:
+        logger.error("%s of session %r failed on %r", call.hook, self.storage.uid, call.target, exc_info=error)
+        failure = describe(error)
+        try:
+            self.storage.transact(
+                "hook_error",
+                lambda work: work.refuse_missing_session() or work.change("hook", call.hook, cause=call.target),  # type: ignore[func-returns-value]
+                error=f"{failure.type}: {failure.message}",
+            )
+        except Exception:
+            logger.exception("the error of %s could not be recorded", call.hook)
+
+    # Reading back -------------------------------------------------------------------------------------------------
+
+    def _instance_of(self, outcome: Outcome, record: InstanceRecord) -> TaskInstance:
+        config = outcome.step.records.get(rec.CONFIG + record.task) or self._config_record(outcome, record.task)
+        seq = outcome.committed.seq if outcome.committed else 0
+        return TaskInstance.from_record(record, TaskConfig.from_record(record.task, config), seq)  # type: ignore[arg-type]
+
+    def _config_record(self, outcome: Outcome, task: str) -> rec.ConfigRecord:
+        loaded = outcome.session.cells.get(rec.CONFIG + task)
+        if loaded is not None and loaded.record is not None:
+            return loaded.record  # type: ignore[return-value]
+        view = self.storage.store.read(self.storage.uid, (rec.CONFIG + task,), follow=False)
+        assert view is not None
+        return rec.decode_record(rec.CONFIG, view.cells[rec.CONFIG + task].data)  # type: ignore[return-value]
+
+    def _instance_after(self, outcome: Outcome, name: str) -> TaskInstance:
+        record = outcome.step.records.get(rec.INSTANCE + name)
+        return self.storage[name] if record is None else self._instance_of(outcome, record)  # type: ignore[arg-type]
+
+
+#: Trigger managers by entry point.
+trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", TriggerManager)
+
+
+@functools.cache
+def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
+    """Names of the hooks that a class overrides."""
+    return frozenset(name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name))
+
+
+@functools.cache
+def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:
+    """Public methods that a class overrides although cascades do not go through them, sorted."""
+    public = (name for name, value in vars(TriggerManager).items() if callable(value) and not name.startswith("_"))
+    return tuple(sorted(name for name in public if getattr(cls, name) is not getattr(TriggerManager, name)))
+
+
+@functools.cache
+def _warn_of_overrides(cls: type[TriggerManager]) -> None:
+    if names := overridden_methods(cls):
+        warnings.warn(
+            f"{cls.__qualname__} overrides {', '.join(names)}: that runs for direct calls, not for cascades. "
+            f"Override a hook instead ({', '.join(HOOK_NAMES)}).",
+            ManagerOverrideWarning,
+            stacklevel=3,
+        )
+
+
+class ManagerOverrideWarning(UserWarning):
+    """A custom manager overrides a method that cascades do not go through."""
+
+
+def _name_of(instance: object) -> str:
+    if isinstance(instance, TaskInstance):
+        return instance.name
+    if isinstance(instance, str):
+        return instance
+    raise TypeError(f"expected an instance's name or a TaskInstance, found {instance!r}")

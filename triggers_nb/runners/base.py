@@ -1,0 +1,51 @@
+"""What a task runner is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from triggers_nb.registry import Registry
+
+if TYPE_CHECKING:
+    from triggers_nb.core.instances import TaskInstance
+    from triggers_nb.manager import TriggerManager
+
+
+class BaseTaskRunner(ABC):
+    """Takes scheduled instances to where they run.
+
+    A runner is made for each hand-over; it holds nothing.
+    """
+
+    #: Key under which it is registered; the value of a task's ``using``.
+    name: ClassVar[str]
+
+    #: Whether the work leaves this process, so that others have to find the manager's class and the storage.
+    crosses_processes: ClassVar[bool] = False
+
+    @abstractmethod
+    def run(self, manager: TriggerManager, task_instance: TaskInstance) -> None:
+        """Hand an instance over; called after the commit that scheduled it, with nothing held.
+
+        Parameters
+        ----------
+        manager : TriggerManager
+            The manager that scheduled it.
+        task_instance : TaskInstance
+            What is to run, in status ``scheduled``.
+
+        Raises
+        ------
+        TaskNotFound
+            If no task class has the name that ``run`` gives: the instance fails.
+        Exception
+            Anything else: the instance stays pending and is handed over again by ``recover()``.
+        """
+
+    def check(self, manager: TriggerManager, task_name: str) -> None:
+        """Raise, before anything is committed, if this runner can never take work of that manager."""
+
+
+#: Task runners by entry point.
+task_runners: Registry[BaseTaskRunner] = Registry("triggers.runners", BaseTaskRunner)

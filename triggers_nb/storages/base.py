@@ -1,0 +1,569 @@
+"""A handle on one session: reading its state, and changing it by decisions that are committed as one."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
+
+from triggers_nb.core import records as rec
+from triggers_nb.core.codec import decode_value
+from triggers_nb.core.events import Provenance
+from triggers_nb.core.instances import TaskConfig, TaskInstance
+from triggers_nb.core.records import ConfigRecord, HeadRecord, InstanceRecord, LatestRecord, decode_record
+from triggers_nb.core.work import CREATED_COUNT, TASK_COUNT, UNRESOLVED, Loaded, Missing, Slice, Step, Work
+from triggers_nb.errors import CommitConflict, ReadOnlyError, StaleTarget, UnknownInstance, UnknownSession, UnknownTask
+from triggers_nb.registry import Registry
+from triggers_nb.storages.store import Commit, Committed, Conflict, SessionState, Store
+
+T = TypeVar("T")
+Mode = Literal["read-write", "read-only"]
+
+#: Storages by entry point.
+storage_backends: Registry[BaseTriggerStorage] = Registry("triggers.storages")
+
+#: For how long a change tries to win against others.
+COMMIT_TIMEOUT_S = 30.0
+#: Conflicts after which a change waits a little before it tries again.
+IMMEDIATE_RETRIES = 3
+#: How many cells a handle keeps for its next change.
+MAX_KEPT_CELLS = 2000
+
+
+class Outcome(NamedTuple):
+    """What came of a decision."""
+
+    #: What was decided.
+    step: Step
+    #: None if there was nothing to commit.
+    committed: Committed | None
+    #: The session that the decision looked at.
+    session: Slice
+    #: Identifies the commit.
+    commit_id: bytes
+
+
+class BaseTriggerStorage:
+    """A handle on one session of a store.
+
+    Every access reads the current state; nothing that was read is shared with anybody. A handle carries a mode and the
+    provenance that its commits record, in every thread.
+
+    Parameters
+    ----------
+    uid : str
+        Names the session. It need not exist: the first configuration or firing makes it.
+    store : Store
+        Where it is kept.
+    timeout : float, optional
+        Seconds after its last change at which the session expires, once nothing in it is unresolved. None leaves what
+        the session says, which is never for a new one.
+    """
+
+    #: Key in the registry, filled in when the class is looked up there.
+    triggers__registry_key: ClassVar[str | None] = None
+
+    def __init__(self, uid: str, store: Store, timeout: float | None = None) -> None:
+        if not isinstance(uid, str) or not uid:
+            raise ValueError(f"a session's UID is a non-empty string, not {uid!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout is a positive number of seconds or None, not {timeout!r}")
+        self.uid = uid
+        self.store = store
+        self.timeout = timeout
+        self.mode: Mode = "read-write"
+        self.provenance = Provenance()
+        #: Revisions that cells must have when a change rests on them.
+        self.expected: Mapping[str, int] = {}
+        #: Key of the task runner for work that is scheduled through this handle.
+        self.runner: str | None = None
+        #: ``defer`` leaves all hand-overs to ``recover()``.
+        self.handover: Literal["now", "defer"] = "now"
+        #: Whether work may only run in this process if `runner` says so.
+        self.refuse_threading = False
+        #: ``module:attribute`` of the Celery application that takes the work, if it is not the current one.
+        self.celery_app: object = None
+        self._kept = _Kept()
+        self._lock = threading.local()
+
+    def derive(
+        self,
+        *,
+        mode: Mode | None = None,
+        provenance: Provenance | None = None,
+        expected: Mapping[str, int] | None = None,
+        **others: Any,
+    ) -> Self:
+        """Make another handle on the same session, with another mode, provenance or expected revisions (or others)."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.mode = mode or self.mode
+        other.provenance = provenance or self.provenance
+        other.expected = self.expected if expected is None else expected
+        vars(other).update(others)
+        other._kept = _Kept()
+        other._lock = threading.local()
+        return other
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.uid!r} in {self.store.url} ({self.mode})>"
+
+    def __getstate__(self) -> object:
+        raise TypeError("a storage handle cannot be pickled: pass its uid and URL, and open it where it is needed")
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, instance_name: str) -> TaskInstance:
+        """Read an instance.
+
+        Raises
+        ------
+        UnknownInstance
+            If there is none of this name; near names are suggested.
+        """
+        parts = rec.split_instance_name(instance_name) if isinstance(instance_name, str) else None
+        if parts is not None:
+            view = self.store.read(self.uid, (rec.INSTANCE + instance_name, rec.CONFIG + parts[0]), follow=False)
+            if view is None:
+                raise self._no_session()
+            cell = view.cells.get(rec.INSTANCE + instance_name)
+            if cell is not None:
+                config = TaskConfig.from_record(parts[0], _config(view.cells, parts[0]))
+                record: InstanceRecord = decode_record(rec.INSTANCE, cell.data)  # type: ignore[assignment]
+                return TaskInstance.from_record(record, config, cell.revision)
+        raise UnknownInstance(instance_name, self.instance_names())
+
+    def __iter__(self) -> Iterator[TaskInstance]:
+        """Iterate over all instances, all as of one moment, by task and number."""
+        return iter(self._instances().values())
+
+    iter_instances = __iter__
+
+    def exists(self) -> bool:
+        """Whether the session exists."""
+        return self.store.read(self.uid, (rec.HEAD,), follow=False) is not None
+
+    @property
+    def tasks(self) -> dict[str, TaskConfig]:
+        """All tasks by name, in the order of their names."""
+        return _tasks(self._state((rec.CONFIG,)))
+
+    @property
+    def instances(self) -> InstanceMapping:
+        """All instances by name; looks at the storage whenever something is asked of it."""
+        return InstanceMapping(self)
+
+    @property
+    def latest_kwargs(self) -> dict[str, dict[str, Any]]:
+        """The latest kwargs of every trigger that has fired."""
+        return _latest_kwargs(self._state((rec.LATEST,)))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Session metadata: what the application keeps there, and ``latest_kwargs``."""
+        state = self._state((rec.HEAD, rec.LATEST))
+        return {**decode_value(_head(state).metadata), "latest_kwargs": _latest_kwargs(state)}
+
+    @property
+    def manager_key(self) -> str | None:
+        """Key of the manager that the session remembers."""
+        return _head(self._state((rec.HEAD,))).manager
+
+    def counts(self) -> dict[str, int]:
+        """Counts that are kept with the session: per status (``s:``), per task, and the like."""
+        counts = self.store.counts(self.uid)
+        if counts is None:
+            raise self._no_session()
+        return counts
+
+    def instance_names(self) -> list[str]:
+        """Names of all instances, by task and number; empty if the session does not exist."""
+        counts = self.store.counts(self.uid) or {}
+        return [rec.instance_name(task, index) for task, n in created(counts).items() for index in range(n)]
+
+    def instances_of_task(self, task_config: TaskConfig | str) -> dict[str, TaskInstance]:
+        """Read all instances of a task by name, in order of creation; empty if there is no such task."""
+        task = task_config if isinstance(task_config, str) else task_config.name
+        n_created = self.counts().get(CREATED_COUNT + task)
+        if n_created is None:
+            return {}
+        names = [rec.instance_name(task, index) for index in range(n_created)]
+        cells = [rec.CONFIG + task, *(rec.INSTANCE + name for name in names)]
+        view = self.store.read(self.uid, cells, follow=False)
+        if view is None:
+            raise self._no_session()
+        config = TaskConfig.from_record(task, _config(view.cells, task))
+        return {
+            name: TaskInstance.from_record(
+                decode_record(cell, view.cells[cell].data), config, view.cells[cell].revision
+            )  # type: ignore[arg-type]
+            for name, cell in zip(names, cells[1:], strict=True)
+            if cell in view.cells
+        }
+
+    def get_unresolved_tasks(self) -> list[TaskConfig]:
+        """Read all tasks that have no instance yet, or an unresolved one, in the order of their names.
+
+        Does not look at any instance.
+        """
+        counts = self.counts()
+        names = [task for task, n in created(counts).items() if n == 0 or counts.get(TASK_COUNT + task, 0) > 0]
+        if not names:
+            return []
+        view = self.store.read(self.uid, [rec.CONFIG + name for name in names], follow=False)
+        if view is None:
+            raise self._no_session()
+        return [TaskConfig.from_record(name, _config(view.cells, name)) for name in names]
+
+    def get_unresolved_instances(self) -> list[TaskInstance]:
+        """Read all instances that are not resolved, by task and number."""
+        if not self.counts().get(UNRESOLVED):
+            return []
+        return [instance for instance in self if not instance.is_resolved]
+
+    def get_instances_with_unresolved_logs(self) -> list[TaskInstance]:
+        """Read all instances whose messages somebody has to look at, by task and number."""
+        return [instance for instance in self if not instance.logs_resolved]
+
+    def debug_repr(self) -> dict[str, Any]:
+        """Show all of the session as plain dicts."""
+        state = self._state(())
+        configs = _tasks(state)
+        instances = instances_of(state, configs)
+        return {
+            "tasks": {name: config.serialize() for name, config in configs.items()},
+            "instances": {
+                name: {
+                    "task": instance.config.name,
+                    "status": instance.status,
+                    "kwargs": instance.kwargs,
+                    "abandonState": sorted(instance.abandon_state),
+                    "metadata": instance.metadata,
+                }
+                for name, instance in instances.items()
+            },
+            "metas": {**decode_value(_head(state).metadata), "latest_kwargs": _latest_kwargs(state)},
+        }
+
+    def invalidate_cache(self) -> None:
+        """Do nothing: every access reads the current state."""
+
+    def close(self, *args: object, **kwargs: object) -> None:
+        """Do nothing: connections belong to the store."""
+
+    def _state(self, prefixes: tuple[str, ...]) -> SessionState:
+        for _, state in self.store.states([self.uid], prefixes):
+            if state is not None:
+                return state
+        raise self._no_session()
+
+    def _instances(self) -> dict[str, TaskInstance]:
+        state = self._state((rec.INSTANCE, rec.CONFIG))
+        return instances_of(state, _tasks(state))
+
+    def _no_session(self) -> UnknownSession:
+        return UnknownSession(self.uid, hint="It was never configured, was deleted, or has expired")
+
+    # Changing -----------------------------------------------------------------------------------------------------
+
+    def acquire_lock(self, ttl: float | bool | None = True, block: bool = True) -> AbstractContextManager[Any]:
+        """Lock the session, to change instances by hand and commit all of it with ``save()``.
+
+        Parameters
+        ----------
+        ttl : float or True
+            Seconds for which the lock outlives its holder, if that is killed; 5 by default.
+        block : bool
+            Whether to wait for somebody else's lock.
+
+        Returns
+        -------
+        context manager
+            Of a `DraftStorage`: this storage, with instances that may be changed.
+
+        Raises
+        ------
+        LockAcquisitionFailed
+            If somebody else holds the lock, for longer than this may wait.
+        ReadOnlyError
+            If the handle is read-only.
+        """
+        from triggers_nb.storages.drafts import locked
+
+        self.refuse_read_only()
+        return locked(self, ttl, block)
+
+    def refuse_read_only(self) -> None:
+        """Raise if this handle may not change anything."""
+        if self.mode != "read-write":
+            raise ReadOnlyError(f"session {self.uid!r} in {self.store.url} was opened read-only: nothing was changed")
+
+    @property
+    def lock_token(self) -> bytes:
+        """Token of the lock that this thread holds through this handle, empty if it holds none."""
+        return getattr(self._lock, "token", b"")
+
+    @lock_token.setter
+    def lock_token(self, token: bytes) -> None:
+        self._lock.token = token
+
+    def transact(
+        self,
+        action: str,
+        decide: Callable[[Work], object],
+        *,
+        prepare: Callable[[Step, Slice], object] | None = None,
+        hooked: frozenset[str] = frozenset(),
+        grace_s: float = 30.0,
+        error: str | None = None,
+    ) -> Outcome:
+        """Decide on the session's current state, and commit the decision as one.
+
+        Parameters
+        ----------
+        action : str
+            What the event will be called.
+        decide : callable
+            Makes the change on a `Work`. Called again whenever the state that it looked at has changed.
+        prepare : callable, optional
+            Called with the step before it is committed; may raise to prevent it.
+        hooked : frozenset of str
+            Hooks whose calls are recorded as pending.
+        grace_s : float
+            Seconds until a pending hand-over or hook is due for recovery.
+        error : str, optional
+            What went wrong, for the event.
+
+        Raises
+        ------
+        ReadOnlyError, StaleTarget, CommitConflict
+            See there. Nothing was changed, as with anything that `decide` or `prepare` raise.
+        """
+        self.refuse_read_only()
+        return _Transaction(self, action, decide, prepare, hooked, grace_s, error).run()
+
+
+class _Kept:
+    """Cells that a handle has seen, of one epoch (-1: nothing seen yet, 0: no session)."""
+
+    __slots__ = ("cells", "epoch")
+
+    def __init__(self) -> None:
+        self.epoch = -1
+        self.cells: dict[str, Loaded] = {}
+
+    def start(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.cells = {}
+
+
+class _Transaction:
+    """One run of `BaseTriggerStorage.transact`."""
+
+    def __init__(
+        self,
+        storage: BaseTriggerStorage,
+        action: str,
+        decide: Callable[[Work], object],
+        prepare: Callable[[Step, Slice], object] | None,
+        hooked: frozenset[str],
+        grace_s: float,
+        error: str | None,
+    ) -> None:
+        self.storage, self.action, self.decide, self.prepare = storage, action, decide, prepare
+        self.hooked, self.grace_s, self.error = hooked, grace_s, error
+        self.kept = _Kept()
+        self.kept.epoch, self.kept.cells = storage._kept.epoch, dict(storage._kept.cells)
+        #: Cells known to be current: read, or compared, since this transaction began.
+        self.current: set[str] = set()
+        self.deadline = time.monotonic() + COMMIT_TIMEOUT_S
+        self.conflicts = 0
+
+    def run(self) -> Outcome:
+        while True:
+            outcome = self._attempt()
+            if outcome is not None:
+                if len(self.kept.cells) > MAX_KEPT_CELLS:
+                    self.kept = _Kept()
+                self.storage._kept = self.kept
+                return outcome
+
+    def _attempt(self) -> Outcome | None:
+        storage, kept = self.storage, self.kept
+        session = Slice(storage.uid, kept.epoch, kept.cells)
+        commit_id = os.urandom(16)
+        now_us = time.time_ns() // 1000
+        work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked)
+        try:
+            self.decide(work)
+            step = work.step(commit_id)
+            self._check_expected(session)
+            if not step.is_empty() and self.prepare is not None:
+                self.prepare(step, session)
+        except Missing as missing:
+            self._load(missing.names)
+            return None
+        except Exception:
+            # What was kept from an earlier change may be stale; a refusal must rest on the current state.
+            if self._refresh(session):
+                return None
+            raise
+        if step.is_empty():
+            return None if self._refresh(session) else Outcome(step, None, session, commit_id)
+        return self._commit(session, step, commit_id, now_us)
+
+    def _check_expected(self, session: Slice) -> None:
+        for cell, revision in self.storage.expected.items():
+            found = session.reads.get(cell, revision)
+            if found != revision:
+                raise StaleTarget(session.uid, cell, revision, found)
+
+    def _load(self, names: Iterable[str]) -> None:
+        names = list(names)
+        view = self.storage.store.read(self.storage.uid, names)
+        epoch = view.epoch if view is not None else 0
+        if epoch != self.kept.epoch:
+            self.current = set()
+        self.kept.start(epoch)
+        cells = self.kept.cells
+        for name in names:
+            cells[name] = Loaded(name, 0, None)
+        if view is not None:
+            for name, cell in view.cells.items():
+                cells[name] = Loaded(name, cell.revision, cell.data)
+            # The store followed the links of what was asked for: a link that it did not bring is not there.
+            for name in names:
+                for link in rec.links_of(name, view.cells[name].data) if name in view.cells else ():
+                    if link not in view.cells:
+                        cells[link] = Loaded(link, 0, None)
+                        self.current.add(link)
+            self.current.update(view.cells)
+        self.current.update(names)
+
+    def _refresh(self, session: Slice) -> bool:
+        """Read again what this decision took from earlier changes; False if it took nothing from there."""
+        stale = [name for name in session.reads if name not in self.current]
+        if not stale or (not session.epoch and rec.HEAD in self.current):
+            return False
+        self._load([*stale, rec.HEAD])
+        return True
+
+    def _commit(self, session: Slice, step: Step, commit_id: bytes, now_us: int) -> Outcome | None:
+        storage = self.storage
+        commit = Commit(
+            commit_id=commit_id,
+            epoch=session.epoch,
+            base_seq=max(session.reads.values(), default=0),
+            reads=step.reads,
+            writes=step.writes,
+            counts=step.counts,
+            due=step.due,
+            event=step.event(commit_id, storage.provenance, self.error),
+            at_us=now_us,
+            timeout_s=step.timeout_s,
+            lock=storage.lock_token,
+        )
+        answer = storage.store.commit(storage.uid, commit)
+        if isinstance(answer, Committed):
+            self.kept.start(answer.epoch)
+            for cell, record in step.records.items():
+                self.kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
+            return Outcome(step, answer, session, commit_id)
+        self._learn(session, answer)
+        return None
+
+    def _learn(self, session: Slice, conflict: Conflict) -> None:
+        self.conflicts += 1
+        if time.monotonic() > self.deadline:
+            raise CommitConflict(
+                f"session {session.uid!r}: {self.action} lost against other changes {self.conflicts} times in "
+                f"{COMMIT_TIMEOUT_S:.0f} s"
+                + (" (its lock is held by another)" if conflict.locked_s else "")
+                + "; nothing of it was written"
+            )
+        view = conflict.view
+        if view is None or view.epoch != session.epoch:
+            self.kept = _Kept()
+            self.current = set()
+        else:
+            for name, cell in view.cells.items():
+                self.kept.cells[name] = Loaded(name, cell.revision, cell.data)
+            self.current.update(session.reads)
+        if conflict.locked_s or self.conflicts > IMMEDIATE_RETRIES:
+            wait_s = random.uniform(0.001, min(0.002 * 2 ** min(self.conflicts, 6), 0.1))
+            time.sleep(max(wait_s, min(conflict.locked_s, 0.02)))
+            self.kept = _Kept()
+            self.current = set()
+
+
+class InstanceMapping(Mapping[str, TaskInstance]):
+    """All instances of a session by name, read when they are asked for."""
+
+    def __init__(self, storage: BaseTriggerStorage) -> None:
+        self._storage = storage
+
+    def __getitem__(self, name: str) -> TaskInstance:
+        return self._storage[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._storage.instance_names())
+
+    def __len__(self) -> int:
+        return len(self._storage.instance_names())
+
+    def items(self) -> Any:
+        """All names and instances as of one moment."""
+        return self._storage._instances().items()
+
+    def values(self) -> Any:
+        """All instances as of one moment."""
+        return self._storage._instances().values()
+
+    def __repr__(self) -> str:
+        return repr(self._storage._instances())
+
+
+def created(counts: Mapping[str, int]) -> dict[str, int]:
+    """Number of instances ever created, by task, in the order of the tasks' names."""
+    return {name[2:]: n for name, n in sorted(counts.items()) if name.startswith(CREATED_COUNT)}
+
+
+def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict[str, TaskInstance]:
+    """All instances in a session's state, by task and number."""
+    found: list[tuple[InstanceRecord, int]] = [
+        (decode_record(name, cell.data), cell.revision)  # type: ignore[misc]
+        for name, cell in state.cells.items()
+        if name.startswith(rec.INSTANCE)
+    ]
+    found.sort(key=lambda pair: (pair[0].task, pair[0].index))
+    return {record.name: TaskInstance.from_record(record, configs[record.task], revision) for record, revision in found}
+
+
+def _tasks(state: SessionState) -> dict[str, TaskConfig]:
+    names = sorted(name for name in state.cells if name.startswith(rec.CONFIG))
+    return {name[2:]: TaskConfig.from_record(name[2:], _config(state.cells, name[2:])) for name in names}
+
+
+def _config(cells: Mapping[str, Any], task: str) -> ConfigRecord:
+    cell = cells.get(rec.CONFIG + task)
+    if cell is None:
+        raise UnknownTask(task)
+    return decode_record(rec.CONFIG, cell.data)  # type: ignore[return-value]
+
+
+def _head(state: SessionState) -> HeadRecord:
+    return decode_record(rec.HEAD, state.cells[rec.HEAD].data)  # type: ignore[return-value]
+
+
+def _latest_kwargs(state: SessionState) -> dict[str, dict[str, Any]]:
+    latest: dict[str, dict[str, Any]] = {}
+    for name in sorted(state.cells):
+        if name.startswith(rec.LATEST):
+            record: LatestRecord = decode_record(name, state.cells[name].data)  # type: ignore[assignment]
+            latest[name[2:]] = decode_value(record.kwargs)
+    return latest

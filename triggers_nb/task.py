@@ -1,0 +1,429 @@
+"""Tasks: what an application writes, and how an instance of it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from triggers_nb import settings
+from triggers_nb.core import transitions
+from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
+from triggers_nb.core.events import Provenance
+from triggers_nb.core.failures import describe
+from triggers_nb.core.instances import TaskInstance
+from triggers_nb.core.metadata import parse_metadata
+from triggers_nb.core.records import Raw
+from triggers_nb.core.status import FAILED, SKIPPED
+from triggers_nb.core.transitions import Failure
+from triggers_nb.core.work import LEASE, Work
+from triggers_nb.errors import (
+    ClaimRefused,
+    InvalidStatus,
+    InvalidValue,
+    MaxRetriesExceeded,
+    TaskNotFound,
+    suggest,
+    with_context,
+)
+from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.storages.drafts import encode_kwargs
+from triggers_nb.storages.leases import keep_alive
+
+if TYPE_CHECKING:
+    LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    LoggerAdapter = logging.LoggerAdapter
+
+logger = logging.getLogger("triggers_nb.task")
+
+#: Task classes by name; a class is in here once it is defined.
+_task_classes: dict[str, type[TriggerTask]] = {}
+
+
+class StatusChange(Exception):
+    """Raised by a task to end with another status than *finished* or *failed*; made by `TriggerTask.skip`."""
+
+    def __init__(self, status: str, metadata: Mapping[str, Any] | None = None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.metadata = dict(metadata or {})
+
+
+class Retry(StatusChange):
+    """Raised by a task to fail and be replayed; made by `TriggerTask.retry`."""
+
+    def __init__(
+        self,
+        metadata: Mapping[str, Any] | None = None,
+        replacement_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        cooldown: float | None = None,
+        failure: Failure | None = None,
+    ) -> None:
+        super().__init__(FAILED, metadata)
+        self.replacement_kwargs = replacement_kwargs
+        self.cooldown = cooldown
+        self.failure = failure
+
+
+class TaskRequest:
+    """What a task knows of its own start."""
+
+    def __init__(self, retries: int = 0) -> None:
+        #: How often the task has retried itself since it was started from outside.
+        self.retries = retries
+
+
+class TriggerTask:
+    """Base of an application's tasks: implement `_run`.
+
+    Defining a subclass makes it known under its `name` in this process; defining it again replaces it.
+
+    Attributes
+    ----------
+    name : str
+        What ``run`` in a configuration says; module and class by default.
+    max_retries : int
+        How often the task may retry itself.
+
+    Examples
+    --------
+    >>> class CountSeats(TriggerTask):
+    ...     name = "example.CountSeats"
+    ...
+    ...     def _run(self, context):
+    ...         return {"seats": context.trigger_kwargs["scheduled"]["rows"] * 6}
+    >>> find_task("example.CountSeats") is CountSeats
+    True
+    """
+
+    name: ClassVar[str]
+    max_retries: int = 3
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = f"{cls.__module__}.{cls.__name__}"
+        if cls._run is not TriggerTask._run:
+            _task_classes[cls.name] = cls
+
+    def __init__(self) -> None:
+        self.request = TaskRequest()
+
+    def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
+        """Do the work.
+
+        Parameters
+        ----------
+        context : TaskContext
+            What the instance was given.
+
+        Returns
+        -------
+        Mapping or None
+            The result; the kwargs with which the task's name is fired.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement _run")
+
+    @staticmethod
+    def skip(metadata: Mapping[str, Any] | None = None) -> StatusChange:
+        """Make the exception that ends this instance as *skipped*: ``raise self.skip({"why": "no seats"})``."""
+        return StatusChange(SKIPPED, metadata)
+
+    def retry(
+        self,
+        exc: BaseException | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        replacement_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        cooldown: float | None = None,
+    ) -> Retry:
+        """Make the exception that fails this instance and replays it: ``raise self.retry(exc=error, cooldown=60)``.
+
+        Parameters
+        ----------
+        exc : BaseException, optional
+            What went wrong, recorded with the instance.
+        metadata : Mapping, optional
+            Merged into the instance's.
+        replacement_kwargs : Mapping, optional
+            Replaces the kwargs of all triggers; None keeps them.
+        cooldown : float, optional
+            Seconds to wait before the replay starts.
+
+        Raises
+        ------
+        MaxRetriesExceeded
+            If the task has retried itself `max_retries` times; the instance then fails with this.
+        """
+        if cooldown is not None and not cooldown >= 0:
+            raise ValueError(f"cooldown is a number of seconds, at least 0, or None; not {cooldown!r}")
+        if self.request.retries >= self.max_retries:
+            raise with_context(
+                MaxRetriesExceeded(f"retry {self.request.retries + 1} of {self.name}, which allows {self.max_retries}"),
+                {"replay_metadata": dict(metadata or {})},
+            ) from exc
+        return Retry(metadata, replacement_kwargs, cooldown, describe(exc) if exc is not None else None)
+
+
+class TaskContext:
+    """What an instance was given to run with.
+
+    Attributes
+    ----------
+    manager : TriggerManager
+        The session's manager, of the class that controls it in production.
+    instance_name : str
+        The instance.
+    trigger_kwargs : dict of str to dict
+        Kwargs of each trigger, merged over ``withParams``.
+    log_level : int
+        Highest level logged so far.
+    """
+
+    def __init__(self, manager: TriggerManager, instance_name: str, trigger_kwargs: dict[str, Any]) -> None:
+        self.manager = manager
+        self.instance_name = instance_name
+        self.trigger_kwargs = trigger_kwargs
+        self.log_level = logging.NOTSET
+
+    @property
+    def task_instance(self) -> TaskInstance:
+        """The instance, as it is stored now."""
+        return self.manager.storage[self.instance_name]
+
+    @contextmanager
+    def get_logger_context(
+        self, logger: logging.Logger | None = None, context: Mapping[str, Any] | None = None
+    ) -> Iterator[LoggerAdapter]:
+        """Yield a logger; the highest level that it is used at becomes the instance's ``logLevel``.
+
+        Parameters
+        ----------
+        logger : logging.Logger, optional
+            Where messages go; ``triggers.task`` by default.
+        context : Mapping, optional
+            Facts added to each record, as its attribute ``context``.
+
+        Notes
+        -----
+        An exception that leaves the block is logged at level ERROR.
+        """
+        adapter = _LevelLogger(logger or logging.getLogger("triggers.task"), {"context": dict(context or {})}, self)
+        try:
+            yield adapter
+        except StatusChange:
+            raise
+        except Exception as error:
+            adapter.exception("%s", error)
+            raise
+
+    def filter_kwargs(self, filters: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Check and convert the triggers' kwargs with the ``filters`` library (the extra ``filters``).
+
+        Parameters
+        ----------
+        filters : Mapping
+            For each trigger, a filter for each of its kwargs.
+
+        Returns
+        -------
+        dict
+            The filtered kwargs of each trigger.
+
+        Raises
+        ------
+        ValueError
+            If a value does not pass; its ``context`` has the details.
+        """
+        try:
+            import filters as f
+        except ImportError as error:
+            raise ImportError('filter_kwargs needs the filters library: pip install "triggers-nb[filters]"') from error
+        mapper = {key: f.Optional(default={}) | f.FilterMapper(inner) for key, inner in filters.items()}
+        runner = f.FilterRunner(
+            f.FilterMapper(mapper, allow_missing_keys=True, allow_extra_keys=True), self.trigger_kwargs or {}
+        )
+        if not runner.is_valid():
+            raise with_context(
+                ValueError(f"invalid trigger kwargs: {runner.errors}"),
+                {"filter_errors": runner.get_errors(with_context=True)},
+            )
+        cleaned: dict[str, Any] = runner.cleaned_data
+        return cleaned
+
+
+class _LevelLogger(LoggerAdapter):
+    """Notes the highest level that is logged through it."""
+
+    def __init__(self, target: logging.Logger, extra: Mapping[str, object], context: TaskContext) -> None:
+        super().__init__(target, extra)
+        self._context = context
+
+    def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        self._context.log_level = max(self._context.log_level, level)
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        super().log(level, msg, *args, **kwargs)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+def find_task(name: str) -> type[TriggerTask]:
+    """Find the task class of a name.
+
+    Raises
+    ------
+    TaskNotFound
+        If none is defined in this process.
+    """
+    try:
+        return _task_classes[name]
+    except KeyError:
+        raise TaskNotFound(
+            f"no task class {name!r} is defined in this process{suggest(name, _task_classes)}. "
+            "Import the module that defines it where the work runs"
+        ) from None
+
+
+def rebuild_manager(manager: TriggerManager, runner: str) -> TriggerManager:
+    """Make the manager for an instance that runs in this process: of the registered class, on a handle of its own."""
+    key = trigger_managers.key_of(type(manager))
+    cls = type(manager) if key is None else trigger_managers.get_class(key)
+    storage = manager.storage.derive(mode="read-write", provenance=Provenance(actor=worker_actor(runner)), expected={})
+    return cls(storage, allow_manager_change=True) if manager.allow_manager_change else cls(storage)
+
+
+def worker_actor(runner: str) -> str:
+    """Who commits what a running instance does."""
+    return f"{runner}:{socket.gethostname()}:{os.getpid()}"
+
+
+def run_instance(manager: TriggerManager, instance_name: str, task_class: type[TriggerTask]) -> None:
+    """Run a scheduled instance here and now: claim it, run its body, commit how it ended.
+
+    A second delivery of the same work, and a result that comes too late, are logged and dropped.
+
+    Parameters
+    ----------
+    manager : TriggerManager
+        The session's manager, on a handle of its own.
+    instance_name : str
+        The instance.
+    task_class : type of TriggerTask
+        What to run.
+
+    Raises
+    ------
+    UnknownSession, UnknownInstance
+        If there is nothing of that name to run.
+    BaseException
+        What the body raised that is no `Exception`, after the instance has failed with it.
+    """
+    run = _Run(manager, instance_name, task_class)
+    try:
+        run.claim()
+    except ClaimRefused as refusal:
+        logger.info("%s", refusal)
+        return
+    with keep_alive(manager.storage.store, manager.storage.uid, LEASE + instance_name, run.lease_s):
+        run.body()
+
+
+class _Run:
+    """One run of an instance."""
+
+    def __init__(self, manager: TriggerManager, name: str, task_class: type[TriggerTask]) -> None:
+        self.manager, self.name = manager, name
+        self.task = task_class()
+        self.token = os.urandom(16)
+        self.lease_s = settings.lease_s()
+        self.kwargs: dict[str, Any] = {}
+
+    def claim(self) -> None:
+        def decide(work: Work) -> None:
+            record = work.instance(self.name)
+            params = decode_value(work.config(record.task).with_params)
+            kwargs = {trigger: decode_value(raw) for trigger, raw in record.kwargs.items()}
+            self.kwargs = merge(params, kwargs)
+            self.task.request.retries = record.retries
+            metadata = {"actualKwargs": Raw(encode_mapping(self.kwargs, "kwargs"))}
+            transitions.claim(work, self.name, self.token, self.lease_s, metadata)
+
+        self.manager._change("claim", decide, instance=self.name, in_worker=True)
+
+    def body(self) -> None:
+        context = TaskContext(self.manager, self.name, self.kwargs)
+        try:
+            result = Raw(encode_mapping(self._result(self.task._run(context)), "result"))
+        except Retry:
+            self._end("retry", lambda work: self._retry(work, retry, context.log_level))
+        except StatusChange as change:
+            self._change_status(change, context.log_level)
+        except BaseException as error:
+            self._fail(error, context.log_level)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            level = context.log_level
+            self._end("finish", lambda work: transitions.finish(work, self.name, self.token, result, level))
+
+    def _result(self, result: Any) -> Any:
+        if result is not None and not isinstance(result, Mapping):
+            raise with_context(
+                ValueError(
+                    f"{type(self.task).__name__}._run returned {type(result).__name__}; expected a mapping or None, "
+                    "because the result becomes the kwargs of a firing"
+                ),
+                {"actual_result": result},
+            )
+        return result
+
+    def _retry(self, work: Work, retry: Retry, log_level: int) -> None:
+        own = parse_metadata(retry.metadata)
+        kwargs = (
+            None if retry.replacement_kwargs is None else encode_kwargs(retry.replacement_kwargs, "replacement_kwargs")
+        )
+        cooldown_s = float(retry.cooldown or 0)
+        clone = transitions.retry_running(
+            work, self.name, self.token, retry.failure, own.metadata, kwargs,
+            cooldown_s, Raw(encode_value(retry.cooldown)), log_level,
+        )  # fmt: skip
+        work.call_hook(transitions.HookCall("_post_replay", clone.name))
+
+    def _change_status(self, change: StatusChange, log_level: int) -> None:
+        if change.status == SKIPPED:
+            self._end("skip", lambda work: self._skip(work, change, log_level))
+        else:
+            self._fail(
+                InvalidStatus(f"a running task can only become skipped by itself, not {change.status!r}"), log_level
+            )
+
+    def _skip(self, work: Work, change: StatusChange, log_level: int) -> None:
+        own = parse_metadata(change.metadata)
+        transitions.skip_running(work, self.name, self.token, own.metadata, log_level)
+
+    def _fail(self, error: BaseException, log_level: int) -> None:
+        failure = describe(error, log_level)
+        self._end("fail", lambda work: transitions.fail(work, self.name, self.token, failure))
+
+    def _end(self, action: str, decide: Callable[[Work], object]) -> None:
+        try:
+            self.manager._change(action, decide, instance=self.name, in_worker=True)
+        except ClaimRefused as refusal:
+            logger.warning("%s", refusal)
+        except InvalidValue as error:
+            # Metadata or kwargs of a retry or skip that cannot be stored.
+            self._fail(error, logging.NOTSET)
+
+
+def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge mappings deeply; `over` wins."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
