@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakSet
 
 from triggers_nb import settings
 from triggers_nb.core import records as rec
@@ -399,7 +399,8 @@ class TriggerManager:
                 and choice.source != "the handle (runner=…)"
             ):
                 raise NoRunner(
-                    f"work on the shared storage {self.storage.store.url} would run in this process, by {choice.source}. "
+                    f"work on the shared storage {self.storage.store.url} would run in this process, "
+                    f"by {choice.source}. "
                     "Say runner='threading' if that is what you want, runner='celery' to send it to the workers, or "
                     "handover='defer' to leave it to them"
                 )
@@ -494,21 +495,25 @@ class TriggerManager:
 trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", TriggerManager)
 
 
-@functools.cache
 def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
     """Names of the hooks that a class overrides."""
     return frozenset(name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name))
 
 
-@functools.cache
 def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:
     """Public methods that a class overrides although cascades do not go through them, sorted."""
     public = (name for name, value in vars(TriggerManager).items() if callable(value) and not name.startswith("_"))
     return tuple(sorted(name for name in public if getattr(cls, name) is not getattr(TriggerManager, name)))
 
 
-@functools.cache
+#: Classes that were warned about.
+_warned: WeakSet[type[TriggerManager]] = WeakSet()
+
+
 def _warn_of_overrides(cls: type[TriggerManager]) -> None:
+    if cls in _warned:
+        return
+    _warned.add(cls)
     if names := overridden_methods(cls):
         warnings.warn(
             f"{cls.__qualname__} overrides {', '.join(names)}: that runs for direct calls, not for cascades. "

@@ -19,7 +19,7 @@ from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.records import Raw
 from triggers_nb.core.status import FAILED, SKIPPED
 from triggers_nb.core.transitions import Failure
-from triggers_nb.core.work import LEASE, Work
+from triggers_nb.core.work import LEASE, HookCall, Work
 from triggers_nb.errors import (
     ClaimRefused,
     InvalidStatus,
@@ -359,7 +359,8 @@ class _Run:
         context = TaskContext(self.manager, self.name, self.kwargs)
         try:
             result = Raw(encode_mapping(self._result(self.task._run(context)), "result"))
-        except Retry:
+        except Retry as raised:
+            retry = raised
             self._end("retry", lambda work: self._retry(work, retry, context.log_level))
         except StatusChange as change:
             self._change_status(change, context.log_level)
@@ -392,7 +393,7 @@ class _Run:
             work, self.name, self.token, retry.failure, own.metadata, kwargs,
             cooldown_s, Raw(encode_value(retry.cooldown)), log_level,
         )  # fmt: skip
-        work.call_hook(transitions.HookCall("_post_replay", clone.name))
+        work.call_hook(HookCall("_post_replay", clone.name))
 
     def _change_status(self, change: StatusChange, log_level: int) -> None:
         if change.status == SKIPPED:

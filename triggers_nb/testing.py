@@ -63,7 +63,7 @@ class SelfSkippingTask(TriggerTask):
 
 
 class SelfRetryingTask(TriggerTask):
-    """Retries itself as often as ``trigger_kwargs["retries"]["max"]`` says (`max_retries` by default), then returns the number."""
+    """Retries itself as often as the kwarg ``max`` of ``retries`` says (else `max_retries`), then returns the number."""
 
     def _run(self, context: TaskContext) -> Mapping[str, Any]:
         wanted = context.trigger_kwargs.get("retries", {}).get("max", self.max_retries)

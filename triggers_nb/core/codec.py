@@ -210,7 +210,8 @@ def _with_zone(moment: Any, zone: object) -> Any:
         return moment
     if isinstance(zone, str):
         return moment.replace(tzinfo=ZoneInfo(zone))
-    offset, name = zone  # type: ignore[misc]
+    assert isinstance(zone, list)
+    offset, name = zone
     delta = timedelta(microseconds=offset)
     return moment.replace(tzinfo=timezone(delta) if name is None else timezone(delta, name))
 

@@ -81,7 +81,7 @@ def is_name(value: object) -> TypeGuard[str]:
 def _optional_name(task: str, directive: str, value: object) -> str | None:
     if value is not None and not is_name(value):
         raise ConfigurationError(task, directive, value, f"None or a name: {_NAME}")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _names(task: str, directive: str, value: object) -> set[str]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -180,11 +180,9 @@ class InstanceRow(msgspec.Struct, frozen=True, array_like=True):
     metadata: Raw = Raw(EMPTY_MAP)
 
 
-R = TypeVar("R", HeadRecord, ConfigRecord, TriggerRecord, TaskRecord, LatestRecord, InstanceRecord)
-
 encode_record = msgspec.msgpack.Encoder().encode
 
-_DECODERS: Final = {
+_DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Any]]] = {
     "h": msgspec.msgpack.Decoder(HeadRecord),
     "c": msgspec.msgpack.Decoder(ConfigRecord),
     "g": msgspec.msgpack.Decoder(TriggerRecord),

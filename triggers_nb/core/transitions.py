@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from triggers_nb.core import records as rec
@@ -313,8 +315,8 @@ def _running(work: Work, name: str, token: bytes) -> InstanceRecord:
     record = work.instance(name)
     if STATUSES[record.status] != "running" or record.claim != token:
         raise ClaimRefused(
-            f"instance {name!r} of session {work.session.uid!r} is {STATUSES[record.status]} and no longer this worker's: "
-            "its result comes too late and is dropped (its lease ran out, or someone changed it by hand)"
+            f"instance {name!r} of session {work.session.uid!r} is {STATUSES[record.status]} and no longer this "
+            "worker's: its result comes too late and is dropped (its lease ran out, or someone changed it by hand)"
         )
     work.due[LEASE + name] = None
     return record
@@ -459,7 +461,7 @@ def skip(work: Work, name: str, cascade: bool, result: Raw) -> None:
 class OwnFields(msgspec.Struct, frozen=True, kw_only=True):
     """Metadata as it is stored: fields of the instance's record, and the rest, encoded."""
 
-    fields: dict[str, object]
+    fields: dict[str, Any]
     metadata: dict[str, Raw]
 
 

@@ -8,7 +8,7 @@ what the decision wants written; `Work.step` is the outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -290,7 +290,7 @@ class Work:
         if after.log_level:
             self.count(LEVEL_COUNT + str(after.log_level), 1)
 
-    def enter(self, record: InstanceRecord, status: str, cause: str | None = None, **fields: object) -> InstanceRecord:
+    def enter(self, record: InstanceRecord, status: str, cause: str | None = None, **fields: Any) -> InstanceRecord:
         """Bring an instance into a status now (which may be the one it has)."""
         code = CODES[status]
         stamps = rec.touch_stamps(record.stamps, self.now_us, code)

@@ -43,7 +43,7 @@ class BaseTaskRunner(ABC):
             Anything else: the instance stays pending and is handed over again by ``recover()``.
         """
 
-    def check(self, manager: TriggerManager, task_name: str) -> None:
+    def check(self, manager: TriggerManager, task_name: str) -> None:  # noqa: B027 most runners refuse nothing
         """Raise, before anything is committed, if this runner can never take work of that manager."""
 
 

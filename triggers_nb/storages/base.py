@@ -18,7 +18,7 @@ from triggers_nb.core.records import ConfigRecord, HeadRecord, InstanceRecord, L
 from triggers_nb.core.work import CREATED_COUNT, TASK_COUNT, UNRESOLVED, Loaded, Missing, Slice, Step, Work
 from triggers_nb.errors import CommitConflict, ReadOnlyError, StaleTarget, UnknownInstance, UnknownSession, UnknownTask
 from triggers_nb.registry import Registry
-from triggers_nb.storages.store import Commit, Committed, Conflict, SessionState, Store
+from triggers_nb.storages.store import Cell, Commit, Committed, Conflict, SessionState, Store
 
 T = TypeVar("T")
 Mode = Literal["read-write", "read-only"]
@@ -133,8 +133,7 @@ class BaseTriggerStorage:
             cell = view.cells.get(rec.INSTANCE + instance_name)
             if cell is not None:
                 config = TaskConfig.from_record(parts[0], _config(view.cells, parts[0]))
-                record: InstanceRecord = decode_record(rec.INSTANCE, cell.data)  # type: ignore[assignment]
-                return TaskInstance.from_record(record, config, cell.revision)
+                return _instance(rec.INSTANCE + instance_name, cell, config)
         raise UnknownInstance(instance_name, self.instance_names())
 
     def __iter__(self) -> Iterator[TaskInstance]:
@@ -198,9 +197,7 @@ class BaseTriggerStorage:
             raise self._no_session()
         config = TaskConfig.from_record(task, _config(view.cells, task))
         return {
-            name: TaskInstance.from_record(
-                decode_record(cell, view.cells[cell].data), config, view.cells[cell].revision
-            )  # type: ignore[arg-type]
+            name: _instance(cell, view.cells[cell], config)
             for name, cell in zip(names, cells[1:], strict=True)
             if cell in view.cells
         }
@@ -547,6 +544,11 @@ def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict
 def _tasks(state: SessionState) -> dict[str, TaskConfig]:
     names = sorted(name for name in state.cells if name.startswith(rec.CONFIG))
     return {name[2:]: TaskConfig.from_record(name[2:], _config(state.cells, name[2:])) for name in names}
+
+
+def _instance(name: str, cell: Cell, config: TaskConfig) -> TaskInstance:
+    record: InstanceRecord = decode_record(name, cell.data)  # type: ignore[assignment]
+    return TaskInstance.from_record(record, config, cell.revision)
 
 
 def _config(cells: Mapping[str, Any], task: str) -> ConfigRecord:

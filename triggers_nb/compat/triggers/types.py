@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from triggers_nb.core.types import TaskConfig, TaskInstance
+from triggers_nb.core.instances import TaskConfig, TaskInstance
 
 __all__ = ["TaskConfig", "TaskInstance"]
