@@ -19,13 +19,13 @@
     │   ├── CommitConflict                   others kept changing the same cells for too long
     │   ├── StaleTarget                      what a plan saw has changed since
     │   └── LockAcquisitionFailed (RuntimeError)   the session's lock was not to be had, or was lost
-    └── RunnerError
-        ├── NoRunner                         nothing says where work on this storage runs
-        ├── TaskNotFound (LookupError)       no task class of this name in this process
-        ├── HandoverRefused                  this work cannot be handed to another process
-        └── ClaimRefused                     an instance that may not start, or a result that comes too late
-
-Task code meets `MaxRetriesExceeded`, and ``WorkerLost`` as the recorded type of an instance whose worker died.
+    ├── RunnerError
+    │   ├── NoRunner                         nothing says where work on this storage runs
+    │   ├── TaskNotFound (LookupError)       no task class of this name in this process
+    │   ├── HandoverRefused                  this work cannot be handed to another process
+    │   ├── ClaimRefused                     an instance that may not start, or a result that comes too late
+    │   └── WorkerLost                       never raised: recorded for an instance whose worker died
+    └── MaxRetriesExceeded                   a task has used up its own retries
 
 Warnings::
 
@@ -194,6 +194,10 @@ class HandoverRefused(RunnerError):
 
 class ClaimRefused(RunnerError):
     """Raised when an instance may not start (it runs, or ran, already) or its result comes too late."""
+
+
+class WorkerLost(RunnerError):
+    """Recorded as the reason of failure when the worker that ran an instance died; never raised."""
 
 
 class MaxRetriesExceeded(TriggersError):

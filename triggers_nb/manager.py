@@ -19,24 +19,29 @@ from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.status import check_status
-from triggers_nb.core.work import HANDOVER, HOOKS, HookCall, Slice, Step, Work
+from triggers_nb.core.work import HANDOVER, HOOKS, LEASE, HookCall, Slice, Step, Work, decode_hooks
 from triggers_nb.errors import (
     InvalidValue,
     ManagerMismatch,
     NoRunner,
     TaskNotFound,
     UnknownInstance,
+    WorkerLost,
 )
 from triggers_nb.registry import Registry
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
 from triggers_nb.storages.base import BaseTriggerStorage, Outcome
 from triggers_nb.storages.drafts import encode_kwargs
 from triggers_nb.storages.leases import keep_alive
+from triggers_nb.storages.store import DueItem
 
 logger = logging.getLogger("triggers_nb.manager")
 
 #: The hooks that a custom manager may override.
 HOOK_NAMES = ("_post_fire", "_post_replay", "_post_skip")
+
+#: The longest that a hand-over waits for the next try.
+MAX_BACKOFF_S = 3600.0
 
 
 class RunnerChoice(NamedTuple):
@@ -381,6 +386,8 @@ class TriggerManager:
             return RunnerChoice(runners.DEFAULT_TASK_RUNNER, "DEFAULT_TASK_RUNNER")
         if name := settings.runner_name():
             return RunnerChoice(task_runners.get_class(name), "TRIGGERS_RUNNER")
+        if name := self.storage.fallback_runner:
+            return RunnerChoice(task_runners.get_class(name), "the worker that it comes from")
         if self.storage.store.embedded:
             return RunnerChoice(task_runners.get_class("threading"), "the embedded storage")
         raise NoRunner(
@@ -404,15 +411,22 @@ class TriggerManager:
                     "Say runner='threading' if that is what you want, runner='celery' to send it to the workers, or "
                     "handover='defer' to leave it to them"
                 )
-            choice.runner().check(self, task)
+            choice.runner().check(self, config.run)
 
-    def hand_over(self, instances: Sequence[TaskInstance]) -> list[Exception]:
+    def hand_over(self, instances: Sequence[TaskInstance], retry_s: float = 0.0) -> list[Exception]:
         """Hand scheduled instances over to their runners, each whatever becomes of the others.
+
+        Parameters
+        ----------
+        instances : sequence of TaskInstance
+            What is to run.
+        retry_s : float
+            Seconds after which one that could not be handed over is due for `recover`.
 
         Returns
         -------
         list of Exception
-            What went wrong; those instances stay pending and are due for `recover` at once.
+            What went wrong; those instances stay pending.
         """
         errors: list[Exception] = []
         for instance in instances:
@@ -424,7 +438,7 @@ class TriggerManager:
                 logger.error(
                     "instance %s of session %r could not be handed over", instance.name, self.storage.uid, exc_info=True
                 )
-                self.storage.store.postpone(self.storage.uid, HANDOVER + instance.name, 0.0)
+                self.storage.store.postpone(self.storage.uid, HANDOVER + instance.name, retry_s)
                 errors.append(error)
         return errors
 
@@ -470,6 +484,82 @@ class TriggerManager:
             )
         except Exception:
             logger.exception("the error of %s could not be recorded", call.hook)
+
+    # Recovering ---------------------------------------------------------------------------------------------------
+
+    def recover(self) -> dict[str, str]:
+        """Take up what a crash left behind in this session, as far as it is due.
+
+        Hands over again what nobody has started, calls hooks that have not been called, and fails as `WorkerLost` what
+        a dead worker was running. Safe from several places at once.
+
+        Returns
+        -------
+        dict of str to str
+            What was found: the item, and what was done, one of ``handed over``, ``hooks called``, ``worker lost``,
+            ``failed: …`` or ``nothing`` (somebody else did it).
+        """
+        store, uid = self.storage.store, self.storage.uid
+        self.storage.refuse_read_only()
+        now_us = store.now_us()
+        done: dict[str, str] = {}
+        for _, state in store.states([uid], (rec.HEAD,)):
+            for item, due in sorted(state.due.items() if state else (), key=lambda pair: pair[1].due_us):
+                if due.due_us <= now_us:
+                    done[item] = self.recover_item(item, due)
+        return done
+
+    def recover_item(self, item: str, due: DueItem) -> str:
+        """Take up one due item; see `recover`."""
+        try:
+            if item.startswith(HANDOVER):
+                return self._recover_handover(item, due)
+            if item.startswith(LEASE):
+                return self._recover_lease(item, due)
+            return self._recover_hooks(item, due)
+        except Exception as error:
+            logger.exception("%s of session %r could not be recovered", item, self.storage.uid)
+            return f"failed: {type(error).__name__}: {error}"
+
+    def _recover_handover(self, item: str, due: DueItem) -> str:
+        store, uid = self.storage.store, self.storage.uid
+        instance = self.storage[item[len(HANDOVER) :]]
+        if instance.status != "scheduled":
+            store.settle(uid, item)
+            return "nothing"
+        waiting_s = (store.now_us() - rec.to_us(instance.metadata["timestamps"]["scheduled"])) / 1e6
+        delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S)
+        if not store.postpone(uid, item, delay_s, due_us=due.due_us):
+            return "nothing"
+        errors = self.hand_over([instance], delay_s)
+        return f"failed: {type(errors[0]).__name__}: {errors[0]}" if errors else "handed over"
+
+    def _recover_lease(self, item: str, due: DueItem) -> str:
+        if not self.storage.store.postpone(self.storage.uid, item, settings.grace_s(), due_us=due.due_us):
+            return "nothing"
+        failure = describe(WorkerLost("the worker that ran it died, or gave no sign of life until its lease ran out"))
+        return "worker lost" if self.fail_running(item[len(LEASE) :], due.data, failure) else "nothing"
+
+    def fail_running(self, name: str, token: bytes, failure: transitions.Failure) -> bool:
+        """Fail an instance that the holder of `token` was running; False if it has moved on."""
+        failed = False
+
+        def decide(work: Work) -> None:
+            nonlocal failed
+            failed = transitions.fail_lost(work, name, token, failure)
+
+        outcome = self._change("worker_lost", decide, instance=name, in_worker=True)
+        if outcome.committed is None:
+            self.storage.store.settle(self.storage.uid, LEASE + name)
+        return failed
+
+    def _recover_hooks(self, item: str, due: DueItem) -> str:
+        if not self.storage.store.postpone(self.storage.uid, item, settings.grace_s(), due_us=due.due_us):
+            return "nothing"
+        calls = decode_hooks(due.data)
+        names = {name for call in calls for name in (call.scheduled if call.hook == "_post_fire" else (call.target,))}
+        errors = self._call_hooks(calls, {name: self.storage[name] for name in names}, item)
+        return f"failed: {type(errors[0]).__name__}: {errors[0]}" if errors else "hooks called"
 
     # Reading back -------------------------------------------------------------------------------------------------
 

@@ -42,6 +42,8 @@ logger = logging.getLogger("triggers_nb.task")
 
 #: Task classes by name; a class is in here once it is defined.
 _task_classes: dict[str, type[TriggerTask]] = {}
+#: Called with each class that is defined.
+_watchers: list[Callable[[type[TriggerTask]], object]] = []
 
 
 class StatusChange(Exception):
@@ -109,6 +111,8 @@ class TriggerTask:
             cls.name = f"{cls.__module__}.{cls.__name__}"
         if cls._run is not TriggerTask._run:
             _task_classes[cls.name] = cls
+            for watcher in _watchers:
+                watcher(cls)
 
     def __init__(self) -> None:
         self.request = TaskRequest()
@@ -287,6 +291,13 @@ def find_task(name: str) -> type[TriggerTask]:
             f"no task class {name!r} is defined in this process{suggest(name, _task_classes)}. "
             "Import the module that defines it where the work runs"
         ) from None
+
+
+def watch_tasks(watcher: Callable[[type[TriggerTask]], object]) -> None:
+    """Call `watcher` with every task class that is defined in this process, now and later."""
+    _watchers.append(watcher)
+    for task_class in list(_task_classes.values()):
+        watcher(task_class)
 
 
 def rebuild_manager(manager: TriggerManager, runner: str) -> TriggerManager:

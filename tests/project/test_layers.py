@@ -14,6 +14,7 @@ PACKAGE = "triggers_nb"
 #: Module, or `package.*` for it and all below it → layer; the longest match counts. A module missing here fails.
 LAYERS = {
     "triggers_nb.errors": 0,
+    "triggers_nb.settings": 0,
     "triggers_nb.redaction.*": 1,
     "triggers_nb.core.*": 1,
     "triggers_nb.storages.*": 2,
@@ -51,7 +52,7 @@ UPWARD_METHODS = {
 
 #: Library → the only places that import it.
 LIBRARIES = {
-    "celery": {"triggers_nb.runners.celery"},
+    "celery": {"triggers_nb.runners.celery", "triggers_nb.demo.app"},
     "django": {"triggers_nb.storages.*"},
     "redis": {"triggers_nb.storages.*"},
     "IPython": {"triggers_nb.notebook.*"},
@@ -108,6 +109,8 @@ def imports_of(source: str, known: set[str]) -> Iterator[Import]:
             assert node.level == 0, f"line {node.lineno}: relative import"
             for alias in node.names:
                 yield Import(from_target(str(node.module), alias.name, known), function, node.lineno)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            return  # names for annotations only: nothing is imported
         elif is_dynamic_import(node):
             yield Import(node.args[0].value, function, node.lineno)
         for child in ast.iter_child_nodes(node):

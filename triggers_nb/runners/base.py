@@ -43,8 +43,8 @@ class BaseTaskRunner(ABC):
             Anything else: the instance stays pending and is handed over again by ``recover()``.
         """
 
-    def check(self, manager: TriggerManager, task_name: str) -> None:  # noqa: B027 most runners refuse nothing
-        """Raise, before anything is committed, if this runner can never take work of that manager."""
+    def check(self, manager: TriggerManager, run: str) -> None:  # noqa: B027 most runners refuse nothing
+        """Raise, before anything is committed, if this runner can never take work of that manager and task class."""
 
 
 #: Task runners by entry point.

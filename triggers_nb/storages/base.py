@@ -81,6 +81,8 @@ class BaseTriggerStorage:
         self.expected: Mapping[str, int] = {}
         #: Key of the task runner for work that is scheduled through this handle.
         self.runner: str | None = None
+        #: The same, for when nothing else says where work runs.
+        self.fallback_runner: str | None = None
         #: ``defer`` leaves all hand-overs to ``recover()``.
         self.handover: Literal["now", "defer"] = "now"
         #: Whether work may only run in this process if `runner` says so.
@@ -141,6 +143,12 @@ class BaseTriggerStorage:
         return iter(self._instances().values())
 
     iter_instances = __iter__
+
+    def claim_of(self, instance_name: str) -> bytes:
+        """Token of whoever runs, or ran, an instance; empty if it has not started."""
+        record = self[instance_name]._record
+        assert record is not None
+        return record.claim
 
     def exists(self) -> bool:
         """Whether the session exists."""

@@ -1,0 +1,93 @@
+"""Taking up what crashes left behind, over all sessions of a store."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from triggers_nb.core import records as rec
+from triggers_nb.core.events import Provenance
+from triggers_nb.errors import RegistryError, TriggersError
+from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.storages.cache import CacheStorageBackend
+from triggers_nb.storages.store import DueItem, Store
+from triggers_nb.storages.urls import default_url, open_store
+from triggers_nb.task import worker_actor
+
+logger = logging.getLogger("triggers_nb.recovery")
+
+
+def recover(
+    url: str | Store | None = None, *, limit: int | None = None, runner: str | None = None, celery_app: object = None
+) -> dict[str, int]:
+    """Take up everything that is due in all sessions; see ``TriggerManager.recover``.
+
+    Costs next to nothing while nothing is due, whatever the number of sessions. Safe from several places at once.
+
+    Parameters
+    ----------
+    url : str or Store, optional
+        The store; by default that of ``CacheStorageBackend``.
+    limit : int, optional
+        At most this many items; all by default.
+    runner : str, optional
+        Key of the task runner for when nothing else says where work runs.
+    celery_app : object, optional
+        The Celery application that takes the work, or ``module:attribute`` of it.
+
+    Returns
+    -------
+    dict of str to int
+        How many items were ``handed over``, had their ``hooks called``, whose ``worker lost`` it, ``failed``, or
+        needed ``nothing`` any more.
+
+    Examples
+    --------
+    >>> recover("memory://recovery-example")
+    {}
+    """
+    store = url if isinstance(url, Store) else open_store(default_url() if url is None else url)
+    done: Counter[str] = Counter()
+    seen: set[tuple[str, str, int]] = set()
+    while True:
+        batch = [each for each in store.due(limit=1000) if (each[0], each[1], each[2].due_us) not in seen]
+        if limit is not None:
+            batch = batch[: limit - done.total()]
+        if not batch:
+            return dict(done)
+        for uid, item, due in batch:
+            seen.add((uid, item, due.due_us))
+            done[_recover_one(store, uid, item, due, runner, celery_app)] += 1
+
+
+def _recover_one(store: Store, uid: str, item: str, due: DueItem, runner: str | None, celery_app: object) -> str:
+    try:
+        manager = _manager_of(store, uid, runner, celery_app)
+    except TriggersError as error:
+        logger.error("session %r: %s cannot be recovered here: %s", uid, item, error)
+        return "failed"
+    if manager is None:
+        store.settle(uid, item)
+        return "nothing"
+    return manager.recover_item(item, due).partition(":")[0]
+
+
+def _manager_of(store: Store, uid: str, runner: str | None, celery_app: object) -> TriggerManager | None:
+    """The session's own manager, None if the session is gone.
+
+    Raises
+    ------
+    RegistryError
+        If the session's manager is not installed here.
+    """
+    view = store.read(uid, (rec.HEAD,), follow=False)
+    if view is None:
+        return None
+    head: rec.HeadRecord = rec.decode_record(rec.HEAD, view.cells[rec.HEAD].data)  # type: ignore[assignment]
+    cls = trigger_managers.get_class(head.manager or "default")
+    if head.manager is None and cls is not TriggerManager:
+        raise RegistryError(f"session {uid!r} remembers no manager and 'default' is {cls!r}")
+    storage = CacheStorageBackend(uid, store).derive(
+        provenance=Provenance(actor=worker_actor("recover")), fallback_runner=runner, celery_app=celery_app
+    )
+    return cls(storage)
