@@ -99,7 +99,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     commit_id: bytes
     #: The session's epoch when it was read; 0 if it did not exist.
     epoch: int
-    #: Sequence number at which the oldest of `reads` was read; where a commit whose answer was lost is looked for.
+    #: Sequence number of the session when the writer last looked: a commit whose answer was lost is looked for after it.
     base_seq: int
     #: Revision of every cell that the decision rests on; 0 for one that was not there.
     reads: dict[str, int]
