@@ -331,10 +331,11 @@ class TriggerManager:
 
     def _effects(self, outcome: Outcome) -> list[Exception]:
         step = outcome.step
-        if not (step.scheduled or step.hooks):
+        is_deferred = self.storage.handover == "defer"
+        if (is_deferred or not step.scheduled) and not any(call.hook in hooks_of(type(self)) for call in step.hooks):
             return []
         scheduled = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
-        errors = [] if self.storage.handover == "defer" else self.hand_over(list(scheduled.values()))
+        errors = [] if is_deferred else self.hand_over(list(scheduled.values()))
         instances = {**scheduled}
         for call in step.hooks:
             if call.hook != "_post_fire" and call.target not in instances:

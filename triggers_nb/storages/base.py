@@ -355,16 +355,13 @@ class BaseTriggerStorage:
 class _Kept:
     """Cells that a handle has seen, of one epoch (-1: nothing seen yet, 0: no session)."""
 
-    __slots__ = ("cells", "epoch")
+    __slots__ = ("cells", "epoch", "seq")
 
-    def __init__(self) -> None:
-        self.epoch = -1
+    def __init__(self, epoch: int = -1) -> None:
+        self.epoch = epoch
+        #: Sequence number of the session when it was last looked at.
+        self.seq = 0
         self.cells: dict[str, Loaded] = {}
-
-    def start(self, epoch: int) -> None:
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.cells = {}
 
 
 class _Transaction:
@@ -382,8 +379,8 @@ class _Transaction:
     ) -> None:
         self.storage, self.action, self.decide, self.prepare = storage, action, decide, prepare
         self.hooked, self.grace_s, self.error = hooked, grace_s, error
-        self.kept = _Kept()
-        self.kept.epoch, self.kept.cells = storage._kept.epoch, dict(storage._kept.cells)
+        # Shared with other threads' transactions on this handle: whatever they put there, the commit compares.
+        self.kept = storage._kept
         #: Cells known to be current: read, or compared, since this transaction began.
         self.current: set[str] = set()
         self.deadline = time.monotonic() + COMMIT_TIMEOUT_S
@@ -431,10 +428,8 @@ class _Transaction:
     def _load(self, names: Iterable[str]) -> None:
         names = list(names)
         view = self.storage.store.read(self.storage.uid, names)
-        epoch = view.epoch if view is not None else 0
-        if epoch != self.kept.epoch:
-            self.current = set()
-        self.kept.start(epoch)
+        self._enter(view.epoch if view is not None else 0)
+        self.kept.seq = view.seq if view is not None else 0
         cells = self.kept.cells
         for name in names:
             cells[name] = Loaded(name, 0, None)
@@ -450,6 +445,11 @@ class _Transaction:
             self.current.update(view.cells)
         self.current.update(names)
 
+    def _enter(self, epoch: int) -> None:
+        if epoch != self.kept.epoch:
+            self.kept = _Kept(epoch)
+            self.current = set()
+
     def _refresh(self, session: Slice) -> bool:
         """Read again what this decision took from earlier changes; False if it took nothing from there."""
         stale = [name for name in session.reads if name not in self.current]
@@ -463,7 +463,7 @@ class _Transaction:
         commit = Commit(
             commit_id=commit_id,
             epoch=session.epoch,
-            base_seq=max(session.reads.values(), default=0),
+            base_seq=self.kept.seq,
             reads=step.reads,
             writes=step.writes,
             counts=step.counts,
@@ -475,7 +475,8 @@ class _Transaction:
         )
         answer = storage.store.commit(storage.uid, commit)
         if isinstance(answer, Committed):
-            self.kept.start(answer.epoch)
+            self._enter(answer.epoch)
+            self.kept.seq = answer.seq
             for cell, record in step.records.items():
                 self.kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
             return Outcome(step, answer, session, commit_id)
@@ -496,6 +497,7 @@ class _Transaction:
             self.kept = _Kept()
             self.current = set()
         else:
+            self.kept.seq = view.seq
             for name, cell in view.cells.items():
                 self.kept.cells[name] = Loaded(name, cell.revision, cell.data)
             self.current.update(session.reads)
