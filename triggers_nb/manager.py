@@ -432,7 +432,10 @@ class TriggerManager:
         errors: list[Exception] = []
         for instance in instances:
             try:
-                self.choose_runner(instance.config).runner().run(self, instance)
+                if self.storage.take is not None:
+                    self.storage.take(instance)
+                else:
+                    self.choose_runner(instance.config).runner().run(self, instance)
             except TaskNotFound as error:
                 self._fail_scheduled(instance.name, error)
             except Exception as error:

@@ -89,6 +89,10 @@ class BaseTriggerStorage:
         self.refuse_threading = False
         #: ``module:attribute`` of the Celery application that takes the work, if it is not the current one.
         self.celery_app: object = None
+        #: Called with the outcome of each commit that is made through this handle.
+        self.observer: Callable[[Outcome], object] | None = None
+        #: Takes the work that is scheduled through this handle, in place of any runner: nothing runs.
+        self.take: Callable[[TaskInstance], object] | None = None
         self._kept = _Kept()
         self._lock = threading.local()
 
@@ -393,6 +397,8 @@ class _Transaction:
                 if len(self.kept.cells) > MAX_KEPT_CELLS:
                     self.kept = _Kept()
                 self.storage._kept = self.kept
+                if self.storage.observer is not None:
+                    self.storage.observer(outcome)
                 return outcome
 
     def _attempt(self) -> Outcome | None:
