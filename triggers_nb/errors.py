@@ -57,7 +57,8 @@ class ConfigurationError(TriggersError, ValueError):
 
     def __init__(self, task: str, directive: str, found: object, expected: str) -> None:
         self.task, self.directive, self.found, self.expected = task, directive, found, expected
-        where = f"task {task!r}" + (f", directive {directive!r}" if directive else "")
+        where = f"task {task!r}" if task else "configuration"
+        where += f", directive {directive!r}" if directive else ""
         super().__init__(f"{where}: found {brief(found)}, expected {expected}")
 
 

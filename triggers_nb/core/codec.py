@@ -9,14 +9,16 @@ import math
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec.msgpack import Ext
 
-from triggers_nb.errors import InvalidValue, StorageError
+from triggers_nb.errors import InvalidValue, StorageError, brief
+
+F = TypeVar("F", float, Decimal)
 
 #: How deep a value may nest.
 MAX_DEPTH: Final = 100
@@ -85,7 +87,7 @@ def decode_value(data: bytes | memoryview | msgspec.Raw) -> Any:
     """
     try:
         return _decode(data)
-    except (msgspec.DecodeError, ValueError, OverflowError, KeyError, TypeError) as error:
+    except (msgspec.DecodeError, ValueError, ArithmeticError, KeyError, TypeError, RecursionError) as error:
         raise StorageError(f"a stored value cannot be read: {error}") from error
 
 
@@ -115,7 +117,7 @@ def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
     plain = {}
     for key, item in value.items():
         if type(key) is not str:
-            raise InvalidValue(f"{path}[{key!r}]", key, "expected a string as key")
+            raise InvalidValue(f"{path}[{brief(key)}]", key, "expected a string as key")
         _checked_text(key, f"{path} key")
         # The commonest kinds are passed through without building the path to them.
         kind = type(item)
@@ -139,8 +141,8 @@ def _checked_text(value: str, path: str) -> str:
     return value
 
 
-def _finite(value: float, path: str) -> float:
-    if not math.isfinite(value):
+def _finite(value: F, path: str) -> F:
+    if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
         raise InvalidValue(path, value, "expected a finite number; use None for what is missing")
     return value
 
@@ -148,9 +150,9 @@ def _finite(value: float, path: str) -> float:
 def _unusual(value: Any, path: str, depth: int) -> Any:
     """Subclasses, and the scalars of numpy and pandas, which are recognised without importing either."""
     module = type(value).__module__.partition(".")[0]
-    if module == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
-        plain = value.item()
-        if type(plain).__module__.partition(".")[0] != "numpy":
+    if module == "numpy" and any(base.__name__ == "generic" for base in type(value).__mro__):
+        plain = _python_scalar(value)
+        if plain is not value:
             return _plain(plain, path, depth)
     if module == "pandas" and isinstance(value, datetime) and value == value and hasattr(value, "to_pydatetime"):
         if getattr(value, "nanosecond", 0):
@@ -161,12 +163,24 @@ def _unusual(value: Any, path: str, depth: int) -> Any:
     raise InvalidValue(path, value, _EXPECTED)
 
 
+def _python_scalar(value: Any) -> Any:
+    """Python's own value of a numpy scalar; the scalar itself if there is none that says the same."""
+    if str(value.dtype) in ("datetime64[ns]", "timedelta64[ns]"):
+        coarse = value.astype(str(value.dtype).replace("ns", "us"))
+        plain = coarse.item() if coarse == value else None
+    else:
+        plain = value.item()
+    if value.dtype.kind in "mM":
+        return plain if isinstance(plain, date | timedelta) else value
+    return value if type(plain).__module__.partition(".")[0] == "numpy" else plain
+
+
 def _ext(code: int, value: object) -> Ext:
     return Ext(code, _encode(value))
 
 
 def _plain_datetime(value: datetime, path: str, depth: int) -> Any:
-    if value.tzinfo is UTC:
+    if value.tzinfo is UTC and not value.fold:
         return value
     return Ext(DATETIME, _encode([value.replace(tzinfo=None).isoformat(), value.fold, _zone(value.tzinfo, path)]))
 
@@ -179,14 +193,14 @@ def _zone(zone: tzinfo | None, path: str) -> object:
         return zone.key
     if isinstance(zone, timezone):
         offset = zone.utcoffset(None) // timedelta(microseconds=1)
-        name = zone.tzname(None)
+        name = _checked_text(zone.tzname(None), path)
         return [offset, None if name == timezone(zone.utcoffset(None)).tzname(None) else name]
     raise InvalidValue(path, zone, "expected a time zone from zoneinfo or datetime.timezone")
 
 
 def _plain_set(value: Iterable[Any], path: str, code: int, depth: int) -> Ext:
     _check_depth(value, path, depth)
-    items = sorted(_encode(_plain(item, f"{path}{{{item!r}}}", depth + 1)) for item in value)
+    items = sorted(_encode(_plain(item, f"{path}{{{brief(item)}}}", depth + 1)) for item in value)
     return Ext(code, _encode([msgspec.Raw(item) for item in items]))
 
 
@@ -197,7 +211,7 @@ _SPECIAL: Final[dict[type, Callable[[Any, str, int], Any]]] = {
         TIME, [value.replace(tzinfo=None).isoformat(), value.fold, _zone(value.tzinfo, path)]
     ),
     timedelta: lambda value, path, depth: _ext(TIMEDELTA, [value.days, value.seconds, value.microseconds]),
-    Decimal: lambda value, path, depth: _ext(DECIMAL, str(value)) if value.is_finite() else _finite(float("nan"), path),
+    Decimal: lambda value, path, depth: _ext(DECIMAL, str(_finite(value, path))),
     UUID: lambda value, path, depth: Ext(UID, value.bytes),
     bytes: lambda value, path, depth: value,
     set: lambda value, path, depth: _plain_set(value, path, SET, depth),

@@ -22,6 +22,16 @@ MAX_NAME = 500
 _NAME = f"a non-empty string of at most {MAX_NAME} characters, without control characters"
 
 
+class _Nothing:
+    """What is found where a directive is missing."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_NOTHING = _Nothing()
+
+
 def parse_configuration(configuration: object) -> dict[str, ConfigRecord]:
     """Read all tasks of a configuration, in its order.
 
@@ -50,7 +60,7 @@ def _parse_task(name: str, directives: object) -> ConfigRecord:
         raise ConfigurationError(name, "", directives, "a mapping of directives")
     for required in ("after", "run"):
         if required not in directives:
-            raise ConfigurationError(name, required, None, "it, it is required")
+            raise ConfigurationError(name, required, _NOTHING, "one: it is required")
     and_every = _optional_name(name, "andEvery", directives.get("andEvery"))
     after = _names(name, "after", directives["after"])
     if not after and and_every is None:
@@ -62,7 +72,7 @@ def _parse_task(name: str, directives: object) -> ConfigRecord:
         run=directives["run"],
         after=tuple(sorted(after | ({and_every} if and_every else set()))),
         and_every=and_every,
-        unless=tuple(sorted(_names(name, "unless", directives.get("unless") or ()))),
+        unless=tuple(sorted(_names(name, "unless", () if directives.get("unless") is None else directives["unless"]))),
         using=_optional_name(name, "using", directives.get("using")),
         with_params=_encoded(name, "withParams", _params(name, directives.get("withParams"))),
         extra=_encoded(name, "", _extra(name, extra)),
