@@ -1,0 +1,1 @@
+"""State in, HTML, SVG and text out, as strings; no IPython."""
