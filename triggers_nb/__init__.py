@@ -16,20 +16,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for type checkers and editors
+    from triggers_nb.analysis.lint import lint as lint
+    from triggers_nb.core.status import STATUSES as STATUSES
     from triggers_nb.errors import with_context as with_context
     from triggers_nb.manager import TriggerManager as TriggerManager
     from triggers_nb.manager import trigger_managers as trigger_managers
     from triggers_nb.patcher import AttrPatcher as AttrPatcher
     from triggers_nb.runners import task_runners as task_runners
+    from triggers_nb.session import Session as Session
     from triggers_nb.storages import CacheStorageBackend as CacheStorageBackend
     from triggers_nb.storages import storage_backends as storage_backends
     from triggers_nb.task import TaskContext as TaskContext
     from triggers_nb.task import TriggerTask as TriggerTask
+    from triggers_nb.workspace import Workspace as Workspace
+    from triggers_nb.workspace import connect as connect
 
 __version__ = "0.1.0"
 
 #: Where each public name lives.
 _MODULES = {
+    "lint": "triggers_nb.analysis.lint",
+    "connect": "triggers_nb.workspace",
+    "Workspace": "triggers_nb.workspace",
+    "Session": "triggers_nb.session",
+    "STATUSES": "triggers_nb.core.status",
     "AttrPatcher": "triggers_nb.patcher",
     "CacheStorageBackend": "triggers_nb.storages",
     "TaskContext": "triggers_nb.task",

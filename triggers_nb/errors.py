@@ -10,12 +10,16 @@
     ├── UnknownName (KeyError)
     │   ├── UnknownSession                   no session of this UID
     │   ├── UnknownInstance                  no instance of this name
-    │   └── UnknownTask                      no task of this name
+    │   ├── UnknownTask                      no task of this name
+    │   └── UnknownTrigger                   kwargs of a trigger that the task does not wait for
     ├── RegistryError
     │   └── UnknownKey (KeyError)            nothing is registered under this key
     ├── StorageError
     │   ├── StorageUrlError (ValueError)     a storage URL that cannot be used
     │   ├── ReadOnlyError                    a change through a read-only handle
+    │   │   └── ConfirmationRequired         a change that has to be confirmed by typing a phrase
+    │   ├── SessionExists (ValueError)       a session that is to be made is there already
+    │   ├── HistoryTrimmed (LookupError)     the events that lead back to a moment are no longer kept
     │   ├── CommitConflict                   others kept changing the same cells for too long
     │   ├── StaleTarget                      what a plan saw has changed since
     │   └── LockAcquisitionFailed (RuntimeError)   the session's lock was not to be had, or was lost
@@ -30,7 +34,10 @@
 Warnings::
 
     TriggersWarning (UserWarning)
-    └── StorageWarning                       a storage is set up so that it can lose sessions
+    ├── StorageWarning                       a storage is set up so that it can lose sessions
+    ├── CredentialsWarning                   a password was written where others will read it
+    ├── ResultsTruncated                     there is more than was asked for
+    └── ReadingInterrupted                   the result holds what was read until then
 """
 
 from __future__ import annotations
@@ -105,7 +112,9 @@ class UnknownName(TriggersError, KeyError):
 
     def __init__(self, name: object, known: Iterable[str] = (), *, hint: str = "") -> None:
         self.name = name
-        super().__init__(f"no {self.noun} {name!r}{suggest(str(name), known)}{'. ' + hint if hint else ''}")
+        near = suggest(str(name), known)
+        between = "" if not hint else " " if near else ". "
+        super().__init__(f"no {self.noun} {name!r}{near}{between}{hint}")
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -129,6 +138,12 @@ class UnknownTask(UnknownName):
     noun = "task"
 
 
+class UnknownTrigger(UnknownName):
+    """Raised when kwargs are given for a trigger that the task does not wait for."""
+
+    noun = "trigger"
+
+
 class RegistryError(TriggersError):
     """Raised when a registered class cannot be loaded."""
 
@@ -150,6 +165,28 @@ class StorageUrlError(StorageError, ValueError):
 
 class ReadOnlyError(StorageError):
     """Raised by every change through a read-only handle, whoever holds it."""
+
+
+class ConfirmationRequired(ReadOnlyError):
+    """Raised by a change that has to be confirmed, when the phrase was not typed, or was another.
+
+    Attributes
+    ----------
+    phrase : str
+        What is to be typed.
+    """
+
+    def __init__(self, message: str, phrase: str) -> None:
+        self.phrase = phrase
+        super().__init__(message)
+
+
+class SessionExists(StorageError, ValueError):
+    """Raised when a session that is to be made exists already; nothing was changed."""
+
+
+class HistoryTrimmed(StorageError, LookupError):
+    """Raised when a session cannot be rebuilt at a moment, because events after it are no longer kept."""
 
 
 class CommitConflict(StorageError):
@@ -211,6 +248,18 @@ class TriggersWarning(UserWarning):
 
 class StorageWarning(TriggersWarning):
     """Issued on the first use of a storage that is set up so that it can lose sessions."""
+
+
+class CredentialsWarning(TriggersWarning):
+    """Issued by ``connect`` for a URL with a password in it."""
+
+
+class ResultsTruncated(TriggersWarning):
+    """Issued when a result has as many rows as it may have, and there are more."""
+
+
+class ReadingInterrupted(TriggersWarning):
+    """Issued when reading was interrupted; what was read until then is the result."""
 
 
 def with_context(exc: E, context: Mapping[str, Any]) -> E:

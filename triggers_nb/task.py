@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from triggers_nb import settings
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
-from triggers_nb.core.events import Provenance
 from triggers_nb.core.failures import describe
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.metadata import parse_metadata
@@ -304,7 +303,7 @@ def rebuild_manager(manager: TriggerManager, runner: str) -> TriggerManager:
     """Make the manager for an instance that runs in this process: of the registered class, on a handle of its own."""
     key = trigger_managers.key_of(type(manager))
     cls = type(manager) if key is None else trigger_managers.get_class(key)
-    storage = manager.storage.derive(mode="read-write", provenance=Provenance(actor=worker_actor(runner)), expected={})
+    storage = manager.storage.for_worker(worker_actor(runner))
     return cls(storage, allow_manager_change=True) if manager.allow_manager_change else cls(storage)
 
 

@@ -89,6 +89,8 @@ class BaseTriggerStorage:
         self.refuse_threading = False
         #: ``module:attribute`` of the Celery application that takes the work, if it is not the current one.
         self.celery_app: object = None
+        #: Called before every change; raises if there is another reason than `mode` to refuse it.
+        self.guard: Callable[[], object] | None = None
         #: Called with the outcome of each commit that is made through this handle.
         self.observer: Callable[[Outcome], object] | None = None
         #: Takes the work that is scheduled through this handle, in place of any runner: nothing runs.
@@ -114,6 +116,10 @@ class BaseTriggerStorage:
         other._kept = _Kept()
         other._lock = threading.local()
         return other
+
+    def for_worker(self, actor: str) -> Self:
+        """Make the handle of a running instance, which may end whatever becomes of the handle that scheduled it."""
+        return self.derive(mode="read-write", provenance=Provenance(actor=actor), expected={}, guard=None)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.uid!r} in {self.store.url} ({self.mode})>"
@@ -308,6 +314,8 @@ class BaseTriggerStorage:
 
     def refuse_read_only(self) -> None:
         """Raise if this handle may not change anything."""
+        if self.guard is not None:
+            self.guard()
         if self.mode != "read-write":
             raise ReadOnlyError(f"session {self.uid!r} in {self.store.url} was opened read-only: nothing was changed")
 

@@ -1,0 +1,53 @@
+"""Changes as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from triggers_nb.analysis.reading import Source
+from triggers_nb.analysis.schema import EVENTS
+from triggers_nb.core.events import Change, Event, decode_event
+from triggers_nb.core.status import STATUSES
+from triggers_nb.storages.store import Store, StoredEvent
+
+#: How many events are read at once.
+BATCH = 2000
+
+
+def read_stored_events(store: Store, uid: str, *, after: int = 0) -> Iterator[StoredEvent]:
+    """Read a session's events, oldest first, a batch at a time."""
+    while True:
+        batch = store.events(uid, after=after, limit=BATCH)
+        yield from batch
+        if len(batch) < BATCH:
+            return
+        after = batch[-1].seq
+
+
+def event_columns(source: Source, events: Iterable[tuple[str, StoredEvent]], now_us: int) -> dict[str, Any]:
+    """Return the columns of `schema.EVENTS`, a row for each change."""
+    rows = [row for uid, stored in events for row in _rows(source, uid, stored)]
+    names = [name for name in EVENTS.names if name != "observed_at"]
+    columns: dict[str, Any] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    return columns | {"observed_at": [now_us] * len(rows)}
+
+
+def _rows(source: Source, uid: str, stored: StoredEvent) -> Iterator[tuple[Any, ...]]:
+    event: Event = decode_event(stored.data)
+    reason, error = source.text(event.reason), source.text(event.error)
+    for number, change in enumerate(event.changes):
+        yield (
+            uid, stored.seq, number, stored.at_us, event.actor, event.action, change.target or None,
+            _status(change.from_status), _status(change.to_status), change.trigger, change.cause,
+            reason, event.action_id, event.plan_id, error,
+        )  # fmt: skip
+
+
+def _status(code: int | None) -> str | None:
+    return None if code is None else STATUSES[code] if code < len(STATUSES) else f"status {code}"
+
+
+def fires(change: Change) -> bool:
+    """Tell whether a change is the firing of a trigger, by the application or by a cascade."""
+    return change.action == "fire"

@@ -1,0 +1,288 @@
+"""Instances as rows: decoded a batch at a time, columns from arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from triggers_nb.analysis.reading import Source, batches
+from triggers_nb.analysis.schema import INSTANCES, MISSING_US, PAYLOADS
+from triggers_nb.analysis.selection import parse_age
+from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
+from triggers_nb.core import records as rec
+from triggers_nb.core.codec import decode_value
+from triggers_nb.core.instances import TaskInstance
+from triggers_nb.core.records import STAMPS, ConfigRecord, InstanceRow, decode_record, decode_rows, to_us
+from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RESOLVED, RUNNING, SKIPPED, STATUSES
+from triggers_nb.storages.store import DueItem, SessionState
+
+Array = np.ndarray[Any, Any]
+Raws = dict[str, msgspec.Raw]
+
+#: How many sessions are read and decoded at once.
+BATCH: Final = 500
+
+#: Cells that instances are read from.
+PREFIXES: Final = (rec.INSTANCE, rec.CONFIG)
+
+_STATUS_NAMES: Final = np.array(STATUSES, dtype=object)
+_UNSTARTED: Final = 0
+_RESOLVED: Final = np.array([status in RESOLVED for status in STATUSES])
+_IRRELEVANT_LOGS: Final = np.array([status in (ABANDONED, REPLAYED, SKIPPED) for status in STATUSES])
+_STAMP: Final = {name: position for position, name in enumerate(STAMPS)}
+_ENDS: Final = [_STAMP[status] for status in (FINISHED, FAILED, SKIPPED, ABANDONED)]
+_MOMENTS: Final = {
+    "created_at": "created",
+    "scheduled_at": "scheduled",
+    "started_at": RUNNING,
+    "finished_at": FINISHED,
+    "failed_at": FAILED,
+    "last_modified_at": "lastModified",
+}
+_OLDER_THAN_US: Final = round(parse_age(OLDER_THAN).total_seconds() * 1e6)
+
+_decode_raws = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which instances, and how much of each."""
+
+    #: Positions in ``STATUSES``; empty: any.
+    codes: tuple[int, ...] = ()
+    #: Names of tasks; empty: any.
+    tasks: Collection[str] = ()
+    #: Whether payload columns are filled.
+    payloads: bool = False
+
+
+class Batch:
+    """The wanted instances of some sessions, by session (in the order given), task and number.
+
+    Parameters
+    ----------
+    sessions
+        UIDs and states.
+    wanted
+        Which instances.
+    """
+
+    def __init__(self, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> None:
+        cells: list[bytes] = []
+        counts: list[int] = []
+        self.configs: list[dict[str, ConfigRecord]] = []
+        for _, state in sessions:
+            before = len(cells)
+            cells += [cell.data for name, cell in state.cells.items() if name[0] == "i"]
+            counts.append(len(cells) - before)
+            self.configs.append(_configs(state))
+        self.uids = np.empty(len(sessions), dtype=object)
+        self.uids[:] = [uid for uid, _ in sessions]
+        self.due: list[Mapping[str, DueItem]] = [state.due for _, state in sessions]
+        rows = decode_rows(cells)
+        codes = np.fromiter((row.status for row in rows), dtype=np.int64, count=len(rows))
+        order = _order(rows, np.repeat(np.arange(len(sessions)), counts), codes, wanted)
+        self.session: Array = np.repeat(np.arange(len(sessions)), counts)[order]
+        self.rows: list[InstanceRow] = [rows[position] for position in order]
+        self.codes: Array = codes[order]
+        self.number: Array = np.fromiter((row.index for row in self.rows), dtype=np.int64, count=len(self.rows))
+        self.names = [f"{row.task}#{row.index}" for row in self.rows]
+        self.stamps: Array = np.frombuffer(b"".join([row.stamps for row in self.rows]), dtype="<i8")
+        self.stamps = self.stamps.reshape(-1, len(STAMPS)).copy()
+        if b"timestamps" in b"".join(cells):
+            self._apply_own_moments()
+
+    def _apply_own_moments(self) -> None:
+        """Let moments that were set on a draft stand above those in the block."""
+        for position, row in enumerate(self.rows):
+            raw = _decode_raws(row.metadata).get("timestamps")
+            for name, moment in decode_value(raw).items() if raw is not None else ():
+                if name in _STAMP and isinstance(moment, datetime) and moment.tzinfo is not None:
+                    self.stamps[position, _STAMP[name]] = to_us(moment)
+
+    def config(self, position: int) -> ConfigRecord | None:
+        """Return the configuration of an instance's task."""
+        configs: Mapping[str, ConfigRecord] = self.configs[self.session[position]]
+        return configs.get(self.rows[position].task)
+
+    def uid(self, position: int) -> str:
+        """Return the UID of an instance's session."""
+        return str(self.uids[self.session[position]])
+
+    def status(self, position: int) -> str:
+        """Return the status of an instance."""
+        return STATUSES[self.codes[position]]
+
+    def since_us(self, position: int) -> int:
+        """Return when an instance came into its status."""
+        return int(self.stamps[position, 2 + self.codes[position]])
+
+    def missing_triggers(self, position: int) -> list[str]:
+        """Return what an unstarted instance waits for, sorted."""
+        config = self.config(position)
+        if config is None:
+            return []
+        held = _decode_raws(self.rows[position].kwargs)
+        return [trigger for trigger in config.after if trigger not in held]
+
+    def metadata(self, position: int) -> Raws:
+        """Return the metadata of an instance, its values encoded."""
+        return _decode_raws(self.rows[position].metadata)
+
+    def why_stuck(self, position: int, now_us: int, older_than_us: int = _OLDER_THAN_US) -> str | None:
+        """Say why an instance is stuck, None if it is not."""
+        status = int(self.codes[position])
+        raw = self.metadata(position).get("cooldown")
+        cooldown = None if raw is None else decode_value(raw)
+        cooldown_s = float(cooldown) if isinstance(cooldown, (int, float)) else 0.0
+        due = self.due[self.session[position]]
+        return why_stuck(self.names[position], status, self.since_us(position), cooldown_s, due, now_us, older_than_us)
+
+    def columns(self, source: Source, now_us: int, *, payloads: bool) -> dict[str, Any]:
+        """Return the values of all columns of `INSTANCES`."""
+        n_rows = len(self.rows)
+        columns: dict[str, Any] = {"session_uid": self.uids[self.session], "instance": self.names}
+        columns |= self._plain_columns() | self._times() | self._flags(now_us)
+        columns |= self._failure_columns(source)
+        columns |= self._payload_columns(source) if payloads else dict.fromkeys(PAYLOADS, [None] * n_rows)
+        return columns | {"observed_at": np.full(n_rows, now_us)}
+
+    def _plain_columns(self) -> dict[str, Any]:
+        rows = self.rows
+        configs = [self.configs[session].get(row.task) for session, row in zip(self.session, rows, strict=True)]
+        return {
+            "task": [row.task for row in rows],
+            "number": self.number,
+            "status": _STATUS_NAMES[self.codes],
+            "run": [config.run if config is not None else None for config in configs],
+            "runner": [config.using if config is not None else None for config in configs],
+            "parent": [row.parent for row in rows],
+            "depth": np.fromiter((row.depth for row in rows), dtype=np.int64, count=len(rows)),
+        }
+
+    def _times(self) -> dict[str, Any]:
+        stamps = self.stamps
+        moments = {column: _or_missing(stamps[:, _STAMP[name]]) for column, name in _MOMENTS.items()}
+        scheduled, started = moments["scheduled_at"], moments["started_at"]
+        ends = np.where(stamps[:, _ENDS] > 0, stamps[:, _ENDS], np.iinfo(np.int64).max).min(axis=1, initial=2**63 - 1)
+        ended = np.where(ends == np.iinfo(np.int64).max, MISSING_US, ends)
+        return {**moments, "wait": _between(scheduled, started), "duration": _between(started, ended)}
+
+    def _flags(self, now_us: int) -> dict[str, Any]:
+        rows, codes = self.rows, self.codes
+        levels = np.fromiter((row.log_level for row in rows), dtype=np.int64, count=len(rows))
+        resolved = np.fromiter((row.logs_resolved for row in rows), dtype=bool, count=len(rows))
+        failed = codes == CODES[FAILED]
+        stuck = np.zeros(len(rows), dtype=bool)
+        for position in np.flatnonzero(np.isin(codes, STUCK_CODES)).tolist():
+            stuck[position] = self.why_stuck(position, now_us) is not None
+        missing = np.empty(len(rows), dtype=object)
+        missing[:] = [[] for _ in rows]
+        for position in np.flatnonzero(codes == _UNSTARTED).tolist():
+            missing[position] = self.missing_triggers(position)
+        return {
+            "log_level": levels,
+            "logs_resolved": _IRRELEVANT_LOGS[codes] | (levels < TaskInstance.LOG_LEVEL_THRESHOLD) | resolved,
+            "is_resolved": _RESOLVED[codes],
+            "can_replay": failed,
+            "can_skip": failed,
+            "is_stuck": stuck,
+            "missing_triggers": missing,
+        }
+
+    def _failure_columns(self, source: Source) -> dict[str, Any]:
+        types = [row.exception_type for row in self.rows]
+        messages = [row.exception_message for row in self.rows]
+        safe = {message: source.text(message) for message in set(messages)}
+        prints: list[str | None] = [None] * len(types)
+        for position, kind in enumerate(types):
+            if kind is not None:
+                prints[position] = self.fingerprint(position)
+        return {
+            "exception_type": types,
+            "exception_message": [safe[message] for message in messages],
+            "fingerprint": prints,
+        }
+
+    def fingerprint(self, position: int) -> str | None:
+        """Return the fingerprint of an instance's exception."""
+        try:
+            from triggers_nb.analysis.fingerprints import fingerprint
+        except ImportError:
+            return None
+
+        row = self.rows[position]
+        return fingerprint(row.exception_type or "", row.exception_message or "", self.traceback(position) or "")
+
+    def traceback(self, position: int) -> str | None:
+        """Return the traceback of an instance's exception."""
+        raw = self.metadata(position).get("exceptionInfo")
+        found = None if raw is None else decode_value(raw)
+        return found if isinstance(found, str) else None
+
+    def _payload_columns(self, source: Source) -> dict[str, Any]:
+        columns: dict[str, list[Any]] = {name: [] for name in PAYLOADS}
+        for position, row in enumerate(self.rows):
+            metadata = self.metadata(position)
+            kwargs = {trigger: decode_value(raw) for trigger, raw in _decode_raws(row.kwargs).items()}
+            columns["kwargs"].append(source.value(kwargs))
+            columns["result"].append(_decoded(source, metadata.get("result")))
+            columns["traceback"].append(source.text(self.traceback(position)))
+            columns["exception_context"].append(_decoded(source, metadata.get("exceptionContext")))
+        return columns
+
+
+def instance_frames(source: Source, uids: Sequence[str], wanted: Wanted) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Read instances a batch of sessions at a time.
+
+    Yields
+    ------
+    int, pandas.DataFrame
+        The number of sessions covered, and a frame of `INSTANCES`.
+    """
+    for n_read, sessions in batches(source.store, uids, PREFIXES, BATCH):
+        batch = Batch(sessions, wanted)
+        yield n_read, INSTANCES.frame(batch.columns(source, source.store.now_us(), payloads=wanted.payloads))
+
+
+def _configs(state: SessionState) -> dict[str, ConfigRecord]:
+    return {name[2:]: _config(cell.data) for name, cell in state.cells.items() if name[:2] == rec.CONFIG}
+
+
+@lru_cache(4096)
+def _config(data: bytes) -> ConfigRecord:
+    record: ConfigRecord = decode_record(rec.CONFIG, data)  # type: ignore[assignment]
+    return record
+
+
+def _order(rows: Sequence[InstanceRow], session: Array, codes: Array, wanted: Wanted) -> Array:
+    """Positions of the wanted rows by session, task and number."""
+    tasks = np.empty(len(rows), dtype=object)
+    tasks[:] = [row.task for row in rows]
+    task_codes, names = pd.factorize(tasks, sort=True)
+    number = np.fromiter((row.index for row in rows), dtype=np.int64, count=len(rows))
+    order: Array = np.lexsort((number, task_codes, session))
+    keep = np.ones(len(rows), dtype=bool)
+    if wanted.codes:
+        keep &= np.isin(codes, wanted.codes)
+    if wanted.tasks:
+        keep &= np.isin(task_codes, [code for code, name in enumerate(names) if name in wanted.tasks])
+    return order[keep[order]]
+
+
+def _or_missing(moments: Array) -> Array:
+    return np.where(moments == 0, MISSING_US, moments)
+
+
+def _between(start: Array, end: Array) -> Array:
+    known = (start != MISSING_US) & (end != MISSING_US)
+    return np.where(known, end - start, MISSING_US)
+
+
+def _decoded(source: Source, raw: msgspec.Raw | None) -> Any:
+    return None if raw is None else source.value(decode_value(raw))

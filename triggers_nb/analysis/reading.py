@@ -1,0 +1,127 @@
+"""Reading many sessions: in batches, with a progress bar if it takes long, and interruptible."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+import pandas as pd
+
+from triggers_nb.analysis.schema import Schema
+from triggers_nb.errors import ReadingInterrupted, ResultsTruncated
+from triggers_nb.redaction import Redactor
+from triggers_nb.storages.store import Store
+
+T = TypeVar("T")
+
+#: Seconds after which a read counts as long and shows a progress bar.
+PROGRESS_AFTER_S: Final = 1.0
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where frames are read from, and what is done to texts and values on the way."""
+
+    store: Store
+    #: None leaves everything as it is.
+    redactor: Redactor | None = None
+
+    def text(self, text: str | None) -> str | None:
+        """Return a text without secrets."""
+        return text if text is None or self.redactor is None else self.redactor.text(text)
+
+    def value(self, value: T) -> T:
+        """Return a value without secrets."""
+        if self.redactor is None:
+            return value
+        redacted: T = self.redactor.value(value)
+        return redacted
+
+
+def collect(
+    schema: Schema, frames: Iterable[tuple[int, pd.DataFrame]], *, total: int, max_results: int | None, call: str
+) -> pd.DataFrame:
+    """Put the frames of batches together.
+
+    Parameters
+    ----------
+    schema
+        Of these frames.
+    frames
+        How many sessions each covers, and the frame.
+    total
+        How many sessions there are to read.
+    max_results
+        Most rows of the result; None: all.
+    call
+        What the caller was asked for, for messages.
+
+    Warns
+    -----
+    ResultsTruncated
+        If there are more rows than `max_results`.
+    ReadingInterrupted
+        If the reading was interrupted; what was read is kept.
+    """
+    parts: list[pd.DataFrame] = []
+    n_rows = n_sessions = 0
+    progress = _progress(total, call)
+    try:
+        for n_done, frame in frames:
+            parts.append(frame)
+            n_rows += len(frame)
+            n_sessions += n_done
+            progress.update(n_done)
+            if max_results is not None and n_rows > max_results:
+                break
+    except KeyboardInterrupt:
+        warn_interrupted(f"{n_sessions:,} of {total:,} sessions", call)
+    finally:
+        progress.close()
+    return cut(schema.concat(parts), max_results, call)
+
+
+def cut(frame: pd.DataFrame, max_results: int | None, call: str) -> pd.DataFrame:
+    """Return the first rows, and warn if there are more."""
+    if max_results is None or len(frame) <= max_results:
+        return frame
+    warnings.warn(
+        f"{call} stops after max_results={max_results:,} rows, and there are more; "
+        "pass a greater max_results, or max_results=None for all of them",
+        ResultsTruncated,
+        stacklevel=_caller_level(),
+    )
+    return frame.iloc[:max_results]
+
+
+def warn_interrupted(done: str, call: str) -> None:
+    """Warn that what follows is not all there is."""
+    warnings.warn(
+        f"{call} was interrupted after {done}; the result holds what was read until then",
+        ReadingInterrupted,
+        stacklevel=_caller_level(),
+    )
+
+
+def _caller_level() -> int:
+    """Depth of the first frame outside of this package, as ``warnings.warn`` counts it in its caller."""
+    import sys
+
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("triggers_nb."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _progress(total: int, call: str) -> Any:
+    from tqdm.auto import tqdm
+
+    return tqdm(total=total, desc=call, unit=" sessions", delay=PROGRESS_AFTER_S, leave=False)
+
+
+def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: int) -> Iterator[Any]:
+    """Read sessions in batches: lists of (UID, state), without those that do not exist (any more)."""
+    for start in range(0, len(uids), size):
+        chunk = uids[start : start + size]
+        yield len(chunk), [(uid, state) for uid, state in store.states(chunk, prefixes) if state is not None]

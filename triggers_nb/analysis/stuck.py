@@ -1,0 +1,60 @@
+"""Instances that should have moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from triggers_nb.core.status import CODES, RUNNING, SCHEDULED
+from triggers_nb.core.work import HANDOVER, LEASE
+from triggers_nb.storages.store import DueItem
+
+PENDING: Final = "pending hand-over"
+SCHEDULED_LONG: Final = "scheduled too long"
+RUNNING_LONG: Final = "running too long"
+LEASE_OUT: Final = "lease run out"
+
+#: From when on an instance that is scheduled or running counts as stuck, unless asked otherwise.
+OLDER_THAN: Final = "1h"
+
+#: Statuses, by their codes, in which an instance can be stuck.
+STUCK_CODES: Final = (CODES[SCHEDULED], CODES[RUNNING])
+
+
+def why_stuck(
+    name: str,
+    status: int,
+    since_us: int,
+    cooldown_s: float,
+    due: Mapping[str, DueItem],
+    now_us: int,
+    older_than_us: int,
+) -> str | None:
+    """Say why an instance is stuck, None if it is not.
+
+    Parameters
+    ----------
+    name
+        The instance.
+    status
+        Its status, as a position in ``STATUSES``.
+    since_us
+        When it came into that status.
+    cooldown_s
+        How long it was asked to wait before it starts.
+    due
+        The session's due items: a hand-over that nobody has claimed in time, a lease that was not renewed.
+    now_us, older_than_us
+        The moment, and the age from which it counts as stuck whatever the due items say.
+    """
+    if status == CODES[SCHEDULED]:
+        item = due.get(HANDOVER + name)
+        if item is not None and item.due_us <= now_us:
+            return PENDING
+        return SCHEDULED_LONG if now_us - since_us > older_than_us + round(cooldown_s * 1e6) else None
+    if status == CODES[RUNNING]:
+        item = due.get(LEASE + name)
+        if item is not None and item.due_us <= now_us:
+            return LEASE_OUT
+        return RUNNING_LONG if now_us - since_us > older_than_us else None
+    return None

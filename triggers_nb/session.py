@@ -1,0 +1,100 @@
+"""One session, to be looked at and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from triggers_nb.access import Access
+from triggers_nb.changes import SessionChanges
+from triggers_nb.core.events import Provenance
+from triggers_nb.errors import RegistryError
+from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.cache import CacheStorageBackend
+from triggers_nb.views import SessionView
+
+if TYPE_CHECKING:
+    from triggers_nb.workspace import Workspace
+
+
+class Session(SessionView, SessionChanges):
+    """A session of a workspace: its state as frames and graphs, its changes through its own manager.
+
+    Made by ``workspace[uid]``.
+
+    Examples
+    --------
+    >>> import triggers_nb as tnb
+    >>> ws = tnb.connect("memory://session-example")
+    >>> s = ws.create("order-17", {"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
+    >>> s.fire("paid", {"amount": 20}, reason="an example")
+    >>> s.instances()[["instance", "status", "missing_triggers"]].to_dict("records")
+    [{'instance': 't_ship#0', 'status': 'unstarted', 'missing_triggers': ['packed']}]
+    """
+
+    def __init__(self, workspace: Workspace, uid: str) -> None:
+        super().__init__(workspace._source, uid)
+        self.workspace = workspace
+
+    @property
+    def manager(self) -> TriggerManager:
+        """The session's real manager, on a handle with this workspace's mode.
+
+        Raises
+        ------
+        RegistryError
+            If the session remembers a manager that is not installed here. Reading the session works all the same.
+        """
+        return self._build_manager(self.workspace.access, Provenance(actor=self.workspace.actor), {})
+
+    @property
+    def storage(self) -> BaseTriggerStorage:
+        """A handle on the session, with this workspace's mode."""
+        return self._handle(self.workspace.access, Provenance(actor=self.workspace.actor), {})
+
+    def manager_for(
+        self, *, reason: str | None, confirm: str | None, action_id: str, expected: Mapping[str, int]
+    ) -> TriggerManager:
+        """Return the session's manager for one change."""
+        access = self.workspace.access
+        if confirm is not None and access.mode == "read-write" and not access.is_confirmed:
+            access = access.confirm(confirm)
+        provenance = Provenance(actor=self.workspace.actor, reason=reason, action_id=action_id)
+        access.refuse(self.uid)
+        return self._build_manager(access, provenance, expected)
+
+    def _handle(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> BaseTriggerStorage:
+        workspace = self.workspace
+        return CacheStorageBackend(self.uid, workspace.store).derive(
+            mode=access.mode,
+            provenance=provenance,
+            expected=expected,
+            guard=access.guard(self.uid),
+            runner=workspace.runner,
+            handover=workspace.handover,
+            refuse_threading=not workspace.store.embedded,
+            celery_app=workspace.celery_app,
+        )
+
+    def _build_manager(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> TriggerManager:
+        handle = self._handle(access, provenance, expected)
+        return self._manager_class()(handle, allow_manager_change=self.workspace.allow_manager_change)
+
+    def _manager_class(self) -> type[TriggerManager]:
+        chosen = self.workspace.manager
+        if chosen is not None:
+            return chosen
+        key = BaseTriggerStorage(self.uid, self.workspace.store).manager_key if self._exists() else None
+        if key is None:
+            return TriggerManager
+        try:
+            return trigger_managers.get_class(key)
+        except RegistryError as error:
+            raise type(error)(
+                f"session {self.uid!r} belongs to manager {key!r}, which cannot be used here, so it cannot be changed "
+                f"(reading it works): {error}"
+            ) from error
+
+    def _exists(self) -> bool:
+        return self.workspace.store.counts(self.uid) is not None

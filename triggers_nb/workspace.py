@@ -1,0 +1,247 @@
+"""Connecting to a storage, and what can be done with all of its sessions."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from triggers_nb.access import Access, current_actor, make_access
+from triggers_nb.analysis.reading import Source
+from triggers_nb.errors import CredentialsWarning, SessionExists, brief
+from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.redaction import Redactor, safe_url
+from triggers_nb.runners.base import task_runners
+from triggers_nb.session import Session
+from triggers_nb.storages.store import Store
+from triggers_nb.storages.urls import URL_VARIABLE, absolute_url, default_url, open_store
+from triggers_nb.views import StoreView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Handover = Literal["now", "defer"]
+
+
+def connect(
+    url: str | None = None,
+    *,
+    manager: str | type[TriggerManager] | None = None,
+    mode: str | None = None,
+    env: str | None = None,
+    actor: str | None = None,
+    runner: str | None = None,
+    celery_app: str | None = None,
+    handover: Handover | None = None,
+    redact: bool = True,
+    allow_manager_change: bool = False,
+) -> Workspace:
+    """Open a storage to look at its sessions, and to change them where that is allowed.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///path`` or ``memory://name`` (*embedded*), ``redis://…`` and the like (*shared*). By default
+        ``TRIGGERS_URL``, else ``sqlite:///triggers.db`` in the working directory.
+    manager
+        Key or class of the manager that changes go through; by default each session's own.
+    mode
+        ``"read-write"`` or ``"read-only"``; by default read-write for embedded storages, read-only for shared ones.
+    env
+        Name of the environment. A writable shared storage without one counts as ``"production"``, where every change
+        has to be confirmed; ``env="dev"`` opts out.
+    actor
+        Who is recorded with changes; by default ``JUPYTERHUB_USER``, else the user of the operating system.
+    runner
+        Key of the runner for work that is scheduled from here; by default work goes where it goes in production.
+    celery_app
+        ``module:attribute`` of the Celery application that takes the work.
+    handover
+        ``"defer"`` commits and leaves handing work over to ``recover()`` on the workers' side.
+    redact
+        Whether secrets and personal data are hidden in what is shown.
+    allow_manager_change
+        Whether `manager` may change sessions that remember another one, which then remember this one.
+
+    Returns
+    -------
+    Workspace
+
+    Raises
+    ------
+    StorageUrlError
+        If the URL cannot be used.
+    UnknownKey
+        If no manager or runner has that key.
+    ValueError
+        If another argument has no such value.
+
+    Warns
+    -----
+    CredentialsWarning
+        If the URL holds a password: set ``TRIGGERS_URL`` outside of the notebook instead.
+
+    Examples
+    --------
+    >>> import triggers_nb as tnb
+    >>> with tnb.connect("memory://connect-example") as ws:
+    ...     ws.mode, ws.sessions().empty
+    ('read-write', True)
+    """
+    if url is not None and safe_url(url) != url:
+        warnings.warn(
+            f"{safe_url(url)}: the URL that was passed holds credentials, and whoever gets this notebook gets them; "
+            f"set {URL_VARIABLE} outside of it",
+            CredentialsWarning,
+            stacklevel=2,
+        )
+    if handover not in (None, "now", "defer"):
+        raise ValueError(f"handover={brief(handover)}: expected 'defer', or None to hand work over at once")
+    store = open_store(default_url() if url is None else absolute_url(url))
+    if runner is not None:
+        task_runners.get_class(runner)
+    return Workspace(
+        store,
+        make_access(store, mode, env),
+        manager=trigger_managers.get_class(manager) if isinstance(manager, str) else manager,
+        actor=actor or current_actor(),
+        runner=runner,
+        celery_app=celery_app,
+        handover=handover or "now",
+        redactor=Redactor.from_environment() if redact else None,
+        allow_manager_change=allow_manager_change,
+    )
+
+
+class Workspace(StoreView):
+    """All sessions of a storage, as one person sees and may change them. Made by `connect`; a context manager.
+
+    Attributes
+    ----------
+    url : str
+        The storage, without credentials.
+    mode : str
+        ``"read-write"`` or ``"read-only"``.
+    env : str or None
+        The environment.
+    actor : str
+        Who is recorded with changes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        access: Access,
+        *,
+        manager: type[TriggerManager] | None,
+        actor: str,
+        runner: str | None,
+        celery_app: str | None,
+        handover: Handover,
+        redactor: Redactor | None,
+        allow_manager_change: bool,
+    ) -> None:
+        super().__init__(Source(store, redactor))
+        self.store, self.access, self.manager, self.actor = store, access, manager, actor
+        self.runner, self.celery_app, self.handover = runner, celery_app, handover
+        self.allow_manager_change = allow_manager_change
+
+    @property
+    def url(self) -> str:
+        """The storage, without credentials."""
+        return self.store.url
+
+    @property
+    def mode(self) -> str:
+        """``"read-write"`` or ``"read-only"``."""
+        return self.access.mode
+
+    @property
+    def env(self) -> str | None:
+        """The environment; None for an embedded storage of which nothing was said."""
+        return self.access.env
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the storage's connections; they open again when something is asked."""
+        self.store.close()
+
+    def __getitem__(self, uid: str) -> Session:
+        """Return a session.
+
+        Raises
+        ------
+        UnknownSession
+            If there is none of this UID; near ones are suggested.
+        """
+        self._check_uid(uid)
+        return Session(self, uid)
+
+    def create(
+        self,
+        uid: str,
+        configuration: Mapping[str, Mapping[str, Any]],
+        *,
+        reason: str | None = None,
+        confirm: str | None = None,
+    ) -> Session:
+        """Make a session with that configuration, and return it.
+
+        Raises
+        ------
+        SessionExists
+            If there is one of this UID.
+        ConfigurationError
+            If the configuration is wrong; no session is made then.
+        ReadOnlyError, ConfirmationRequired
+            If this workspace does not allow it.
+        """
+        if uid in self:
+            raise SessionExists(f"session {uid!r} exists already: use ws[{uid!r}].configure(…) to change its tasks")
+        session = Session(self, uid)
+        session.configure(configuration, reason=reason, confirm=confirm)
+        return session
+
+    @contextmanager
+    def writable(self, confirm: str | None = None) -> Iterator[Workspace]:
+        """Yield a second workspace that may change sessions, until the block ends.
+
+        Parameters
+        ----------
+        confirm
+            The phrase that confirms it: the environment's name; else the file's name of an SQLite storage, or
+            ``"memory"``.
+
+        Raises
+        ------
+        ConfirmationRequired
+            If another phrase was typed, or none. The message says which.
+        """
+        access = self.access.confirm(confirm)
+        assert access.permit is not None
+        try:
+            yield self._with(access)
+        finally:
+            access.permit.is_over = True
+
+    def managers(self) -> pd.DataFrame:
+        """List every registered manager (`schema.MANAGERS`), those that cannot be loaded included."""
+        from triggers_nb.analysis.frames_managers import manager_columns
+        from triggers_nb.analysis.schema import MANAGERS
+
+        return MANAGERS.frame(manager_columns(trigger_managers.entries()))
+
+    def _with(self, access: Access) -> Workspace:
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.access = access
+        return other
