@@ -7,8 +7,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 from sqlite3 import Connection
@@ -18,9 +16,18 @@ import msgspec
 
 from triggers_nb.errors import StorageUrlError
 from triggers_nb.storages.sqlite_pool import SqlitePool, Transaction
+from triggers_nb.storages.sqlite_rows import (
+    CHUNK,
+    LIVE,
+    decode_counts,
+    in_batches,
+    read_cells,
+    read_states,
+    read_summaries,
+    select_cells,
+)
 from triggers_nb.storages.store import (
     LINK_STEPS,
-    Cell,
     Commit,
     Committed,
     Conflict,
@@ -33,18 +40,15 @@ from triggers_nb.storages.store import (
     missing_links,
 )
 
-#: How many parameters a statement gets at most.
-CHUNK: Final = 500
 #: How many sessions are read in one transaction.
 STATES_BATCH: Final = 32
+#: How many sessions are listed in one transaction.
 SUMMARIES_BATCH: Final = 500
 #: How many expired sessions a commit removes at most.
 PURGE_BATCH: Final = 20
 
 _encode_counts = msgspec.msgpack.Encoder().encode
-_decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
 
-_LIVE: Final = "(expires_us IS NULL OR expires_us > ?)"
 _PUT_SESSION: Final = "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PUT_CELL: Final = "INSERT OR REPLACE INTO cell VALUES (?, ?, ?, ?)"
 _PUT_DUE: Final = "INSERT OR REPLACE INTO due VALUES (?, ?, ?, ?, ?)"
@@ -105,33 +109,33 @@ class SqliteStore(Store):
         asked = set(names)
         with Transaction(self._pool) as db:
             found = db.execute(
-                f"SELECT epoch, seq FROM session WHERE uid = ? AND {_LIVE}", (uid, self.now_us())
+                f"SELECT epoch, seq FROM session WHERE uid = ? AND {LIVE}", (uid, self.now_us())
             ).fetchone()
             if found is None:
                 return None
             epoch, seq = found
-            cells = fresh = _read_cells(db, epoch, asked)
+            cells = fresh = read_cells(db, epoch, asked)
             for _ in range(LINK_STEPS if follow else 0):
                 links = missing_links(fresh, asked)
                 if not links:
                     break
                 asked.update(links)
-                fresh = _read_cells(db, epoch, links)
+                fresh = read_cells(db, epoch, links)
                 cells = {**cells, **fresh}
         return View(epoch=epoch, seq=seq, cells=cells)
 
     def counts(self, uid: str) -> dict[str, int] | None:
         with Transaction(self._pool) as db:
-            found = db.execute(f"SELECT counts FROM session WHERE uid = ? AND {_LIVE}", (uid, self.now_us())).fetchone()
-        return None if found is None else _decode_counts(found[0])
+            found = db.execute(f"SELECT counts FROM session WHERE uid = ? AND {LIVE}", (uid, self.now_us())).fetchone()
+        return None if found is None else decode_counts(found[0])
 
     def state(self, uid: str) -> SessionState | None:
         return next(self.states([uid]))[1]
 
     def states(self, uids: Sequence[str], prefixes: Sequence[str] = ()) -> Iterator[tuple[str, SessionState | None]]:
-        for batch in _batches(uids, STATES_BATCH):
+        for batch in in_batches(uids, STATES_BATCH):
             with Transaction(self._pool) as db:
-                states = _read_states(db, batch, tuple(prefixes), self.now_us())
+                states = read_states(db, batch, tuple(prefixes), self.now_us())
             for uid in batch:
                 yield uid, states.get(uid)
 
@@ -139,15 +143,15 @@ class SqliteStore(Store):
         self, *, since_us: int | None = None, until_us: int | None = None, uids: Sequence[str] | None = None
     ) -> Iterator[Summary]:
         span = (-(2**63) if since_us is None else since_us, 2**63 - 1 if until_us is None else until_us)
-        for batch in _batches(self._listed(*span) if uids is None else uids, SUMMARIES_BATCH):
+        for batch in in_batches(self._listed(*span) if uids is None else uids, SUMMARIES_BATCH):
             with Transaction(self._pool) as db:
-                found = _read_summaries(db, batch, self.now_us())
+                found = read_summaries(db, batch, self.now_us())
             for uid in batch:
                 if uid in found and span[0] <= found[uid].modified_us < span[1]:
                     yield found[uid]
 
     def _listed(self, since_us: int, until_us: int) -> list[str]:
-        statement = f"""SELECT uid FROM session WHERE modified_us >= ? AND modified_us < ? AND {_LIVE}
+        statement = f"""SELECT uid FROM session WHERE modified_us >= ? AND modified_us < ? AND {LIVE}
             ORDER BY modified_us DESC, uid"""
         with Transaction(self._pool) as db:
             return [uid for (uid,) in db.execute(statement, (since_us, until_us, self.now_us()))]
@@ -186,20 +190,20 @@ class SqliteStore(Store):
 
     def events(self, uid: str, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         statement = f"""SELECT e.seq, e.at_us, e.data FROM session s JOIN event e ON e.epoch = s.epoch
-            WHERE s.uid = ? AND {_LIVE} AND e.seq > ? ORDER BY e.seq LIMIT ?"""
+            WHERE s.uid = ? AND {LIVE} AND e.seq > ? ORDER BY e.seq LIMIT ?"""
         with Transaction(self._pool) as db:
             rows = db.execute(statement, (uid, self.now_us(), after, -1 if limit is None else limit))
             return [StoredEvent(*row) for row in rows]
 
     def first_event_seq(self, uid: str) -> int | None:
         statement = f"""SELECT coalesce((SELECT min(seq) FROM event WHERE epoch = s.epoch), seq + 1)
-            FROM session s WHERE uid = ? AND {_LIVE}"""
+            FROM session s WHERE uid = ? AND {LIVE}"""
         with Transaction(self._pool) as db:
             found = db.execute(statement, (uid, self.now_us())).fetchone()
         return None if found is None else int(found[0])
 
     def trim_events(self, uid: str, keep: int) -> int:
-        statement = f"""DELETE FROM event WHERE epoch = (SELECT epoch FROM session WHERE uid = ? AND {_LIVE})
+        statement = f"""DELETE FROM event WHERE epoch = (SELECT epoch FROM session WHERE uid = ? AND {LIVE})
             AND seq <= (SELECT seq FROM session WHERE uid = ?) - ?"""
         with Transaction(self._pool, writes=True) as db:
             return db.execute(statement, (uid, self.now_us(), uid, keep)).rowcount
@@ -230,7 +234,7 @@ class SqliteStore(Store):
             found = db.execute("SELECT epoch, timeout_s, counts FROM session WHERE uid = ?", (uid,)).fetchone()
             if found is None or not db.execute(_DROP_DUE, (found[0], item)).rowcount:
                 return False
-            expires_us = _expiry(db, found[0], found[1], _decode_counts(found[2]), self.now_us())
+            expires_us = _expiry(db, found[0], found[1], decode_counts(found[2]), self.now_us())
             if expires_us is not None:
                 db.execute("UPDATE session SET expires_us = ? WHERE uid = ?", (expires_us, uid))
             return True
@@ -295,8 +299,8 @@ def _is_stale(db: Connection, session: _Row | None, commit: Commit) -> bool:
     if session.epoch != commit.epoch:
         return True
     found: dict[str, int] = {}
-    for names in _batches(commit.reads, CHUNK):
-        found.update(db.execute(_select("name, revision", len(names)), (session.epoch, *names)).fetchall())
+    for names in in_batches(commit.reads, CHUNK):
+        found.update(db.execute(select_cells("name, revision", len(names)), (session.epoch, *names)).fetchall())
     return any(found.get(name, 0) != revision for name, revision in commit.reads.items())
 
 
@@ -314,7 +318,7 @@ def _apply(db: Connection, uid: str, session: _Row | None, commit: Commit, now_u
     if commit.due:
         _apply_due(db, uid, epoch, commit.due, now_us)
     db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?)", (epoch, seq, at_us, commit.commit_id, commit.event))
-    counts = _decode_counts(session.counts)
+    counts = decode_counts(session.counts)
     for name, increment in commit.counts.items():
         counts[name] = counts.get(name, 0) + increment
     expires_us = _expiry(db, epoch, commit.timeout_s, counts, now_us)
@@ -352,92 +356,8 @@ def _forget(db: Connection, sessions: Sequence[tuple[str, int]]) -> None:
             db.execute(f"DELETE FROM {table} WHERE epoch = ?", (epoch,))
 
 
-def _read_cells(db: Connection, epoch: int, names: Collection[str]) -> dict[str, Cell]:
-    cells = {}
-    for batch in _batches(names, CHUNK):
-        for name, revision, data in db.execute(_select("name, revision, data", len(batch)), (epoch, *batch)):
-            cells[name] = Cell(revision, data)
-    return cells
-
-
 def _view(db: Connection, session: _Row, names: Collection[str]) -> View:
-    return View(epoch=session.epoch, seq=session.seq, cells=_read_cells(db, session.epoch, names))
-
-
-def _read_states(
-    db: Connection, uids: Sequence[str], prefixes: tuple[str, ...], now_us: int
-) -> dict[str, SessionState]:
-    statement = f"""SELECT epoch, uid, seq, created_us, modified_us, counts FROM session
-        WHERE uid IN ({_marks(len(uids))}) AND {_LIVE}"""
-    sessions = db.execute(statement, (*uids, now_us)).fetchall()
-    epochs = [row[0] for row in sessions]
-    cells: dict[int, dict[str, Cell]] = {epoch: {} for epoch in epochs}
-    due: dict[int, dict[str, DueItem]] = {epoch: {} for epoch in epochs}
-    statement = f"SELECT epoch, name, revision, data FROM cell WHERE epoch IN ({_marks(len(epochs))})"
-    for prefix in prefixes or ("",):
-        first, stop = prefix, _after(prefix)
-        where = " AND name >= ?" + ("" if stop is None else " AND name < ?")
-        parameters = (*epochs, first) if stop is None else (*epochs, first, stop)
-        for epoch, name, revision, data in db.execute(statement + where, parameters):
-            cells[epoch][name] = Cell(revision, data)
-    statement = f"SELECT epoch, item, due_us, data FROM due WHERE epoch IN ({_marks(len(epochs))})"
-    for epoch, item, due_us, data in db.execute(statement, epochs):
-        due[epoch][item] = DueItem(due_us, data)
-    return {
-        uid: SessionState(
-            epoch=epoch,
-            seq=seq,
-            created_us=created_us,
-            modified_us=modified_us,
-            cells=cells[epoch],
-            counts=_decode_counts(counts),
-            due=due[epoch],
-        )
-        for epoch, uid, seq, created_us, modified_us, counts in sessions
-    }
-
-
-def _read_summaries(db: Connection, uids: Sequence[str], now_us: int) -> dict[str, Summary]:
-    statement = f"""SELECT uid, s.epoch, seq, created_us, modified_us, counts, ifnull(c.data, x'')
-        FROM session s LEFT JOIN cell c ON c.epoch = s.epoch AND c.name = 'head'
-        WHERE uid IN ({_marks(len(uids))}) AND {_LIVE}"""
-    return {
-        uid: Summary(
-            uid=uid,
-            epoch=epoch,
-            seq=seq,
-            created_us=created_us,
-            modified_us=modified_us,
-            counts=_decode_counts(counts),
-            head=head,
-        )
-        for uid, epoch, seq, created_us, modified_us, counts, head in db.execute(statement, (*uids, now_us))
-    }
-
-
-@cache
-def _select(columns: str, n_names: int) -> str:
-    return f"SELECT {columns} FROM cell WHERE epoch = ? AND name IN ({_marks(n_names)})"
-
-
-@cache
-def _marks(number: int) -> str:
-    return ", ".join("?" * number)
-
-
-def _after(prefix: str) -> str | None:
-    """Return the least text, in the order of UTF-8, that follows all texts of this prefix; None if there is none."""
-    stem = prefix.rstrip("\U0010ffff")
-    if not stem:
-        return None
-    code = ord(stem[-1]) + 1
-    return stem[:-1] + chr(0xE000 if code == 0xD800 else code)  # surrogates are no text
-
-
-def _batches(items: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
-    remaining = iter(items)
-    while batch := tuple(islice(remaining, size)):
-        yield batch
+    return View(epoch=session.epoch, seq=session.seq, cells=read_cells(db, session.epoch, names))
 
 
 def _microseconds(seconds: float) -> int:

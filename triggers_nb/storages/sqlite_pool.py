@@ -20,6 +20,9 @@ from triggers_nb.errors import StorageError
 #: For how long a change waits for others to finish theirs.
 BUSY_TIMEOUT_S: Final = 30.0
 
+#: How often it looks whether they have; SQLite alone would look less and less often, and late comers would win.
+BUSY_PAUSE_S: Final = 0.001
+
 #: For how long a fork waits for the other threads of this process.
 FORK_TIMEOUT_S: Final = 10.0
 
@@ -57,6 +60,12 @@ _SCHEMA: Final = (
 )
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that knows which file it is to, whatever has that name by now."""
+
+    file: tuple[int, int] | None = None
+
+
 class SqlitePool:
     """The connections of this process to one file."""
 
@@ -65,16 +74,15 @@ class SqlitePool:
         #: Held by the thread of this process that changes something: waiting here is fair, in SQLite it is not.
         self.writing = threading.Lock()
         self._gate = threading.Condition()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._n_used = 0
         self._is_forking = False
         self._look_at = 0.0
-        self._identity: tuple[int, int] | None = None
         with _pools_lock:
             _pools.add(self)
         weakref.finalize(self, _close_all, self._idle)
 
-    def take(self) -> sqlite3.Connection:
+    def take(self) -> _Connection:
         """Return a connection for this thread alone, to be given back.
 
         Raises
@@ -97,7 +105,7 @@ class SqlitePool:
                 raise explain(error, self.path) from error
             raise
 
-    def give_back(self, connection: sqlite3.Connection) -> None:
+    def give_back(self, connection: _Connection) -> None:
         """Keep a connection for whoever needs one next, or close it if something is left open in it."""
         if connection.in_transaction:
             connection.close()
@@ -105,7 +113,7 @@ class SqlitePool:
         else:
             self._leave(connection)
 
-    def _leave(self, connection: sqlite3.Connection | None) -> None:
+    def _leave(self, connection: _Connection | None) -> None:
         with self._gate:
             self._n_used -= 1
             if connection is not None:
@@ -119,10 +127,9 @@ class SqlitePool:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_S
-        identity = _identify(self.path)
-        if identity != self._identity:
-            _close_all(self._idle)
-            self._identity = identity
+        file = _identify(self.path)
+        _close_all([connection for connection in self._idle if connection.file != file])
+        self._idle[:] = [connection for connection in self._idle if connection.file == file]
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -149,25 +156,24 @@ class SqlitePool:
 class Transaction:
     """A transaction, entered with ``with``: committed at the end of the block, rolled back by an error."""
 
-    __slots__ = ("_begin", "_connection", "_pool")
+    __slots__ = ("_connection", "_pool", "_writes")
 
     def __init__(self, pool: SqlitePool, *, writes: bool = False) -> None:
         self._pool = pool
-        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._writes = writes
 
     def __enter__(self) -> sqlite3.Connection:
         pool = self._pool
         self._connection = connection = pool.take()
+        if self._writes:
+            pool.writing.acquire()
         try:
-            if self._begin != "BEGIN":
-                pool.writing.acquire()
             try:
-                connection.execute(self._begin)
-            except BaseException:
-                self._stop_writing()
-                raise
+                self._start(connection)
+            except sqlite3.OperationalError as error:
+                self._start_later(connection, error)
         except BaseException as error:
-            pool.give_back(connection)
+            self._leave()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, pool.path) from error
             raise
@@ -183,16 +189,38 @@ class Transaction:
         except sqlite3.Error as failure:
             error = failure
         finally:
-            if connection.in_transaction:
-                connection.rollback()
-            self._stop_writing()
-            self._pool.give_back(connection)
+            self._leave()
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._pool.path) from error
 
-    def _stop_writing(self) -> None:
-        if self._begin != "BEGIN":
-            self._pool.writing.release()
+    def _start(self, connection: sqlite3.Connection) -> None:
+        if self._writes:
+            connection.execute("BEGIN IMMEDIATE")
+        else:
+            connection.execute("BEGIN")
+            connection.execute("SELECT 1 FROM session LIMIT 0")  # what may have to wait does so here
+
+    def _start_later(self, connection: sqlite3.Connection, error: sqlite3.OperationalError) -> None:
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY and time.monotonic() < deadline:
+            if connection.in_transaction:
+                connection.rollback()
+            try:
+                self._start(connection)
+            except sqlite3.OperationalError as again:
+                error = again
+            else:
+                return
+        raise error
+
+    def _leave(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+        finally:
+            if self._writes:
+                self._pool.writing.release()
+            self._pool.give_back(self._connection)
 
 
 def explain(error: sqlite3.Error, path: Path) -> StorageError:
@@ -215,9 +243,14 @@ def explain(error: sqlite3.Error, path: Path) -> StorageError:
     return StorageError(f"{path}: {error}; {hint}")
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> _Connection:
     connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+        path,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=_Connection,
+        cached_statements=256,
     )
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -227,6 +260,8 @@ def _open(path: Path) -> sqlite3.Connection:
         _set_wal(connection, path)
         if version == 0:
             _create_tables(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_PAUSE_S * 1000:.0f}")
+        connection.file = _identify(path)
     except BaseException:
         connection.close()
         raise
@@ -280,7 +315,7 @@ def _identify(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _close_all(connections: list[sqlite3.Connection]) -> None:
+def _close_all(connections: list[_Connection]) -> None:
     while connections:
         connections.pop().close()
 
