@@ -141,7 +141,7 @@ def describe_node(facts: Mapping[str, Any]) -> str:
         lines = [f"trigger {name}: {state}" + (f", {fact}" if fact else "")]
     else:
         lines = [f"{facts['kind']} {name}: {fact}"]
-    if facts["exceptions"]:
+    if len(facts["exceptions"]) > 1:
         lines.append(", ".join(f"{n:,} × {printable(error)}" for error, n in facts["exceptions"].items()))
     if facts["waits_for"] and "waits for" not in fact:
         lines.append("waits for " + ", ".join(map(printable, facts["waits_for"])))
