@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted
@@ -12,8 +13,9 @@ from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source, batches
 from triggers_nb.analysis.schema import FAILURES
 from triggers_nb.core import records as rec
-from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.core.status import CODES, FAILED
+from triggers_nb.core.instances import TaskConfig
+from triggers_nb.core.status import CODES, FAILED, UNSTARTED
+from triggers_nb.core.work import CREATED_COUNT
 from triggers_nb.storages.base import instances_of
 from triggers_nb.storages.store import SessionState
 
@@ -26,28 +28,54 @@ def failure_frames(source: Source, uids: Sequence[str], payloads: bool) -> Itera
     int, pandas.DataFrame
         The number of sessions covered, and a frame of `FAILURES`.
     """
-    wanted = Wanted(codes=(CODES[FAILED],), payloads=payloads)
+    seen: dict[Any, list[str]] = {}
     for n_read, sessions in batches(source.store, uids, (*PREFIXES, rec.LATEST), BATCH):
-        batch = Batch(sessions, wanted)
-        columns = batch.columns(source, source.store.now_us(), payloads=payloads)
-        yield n_read, FAILURES.frame(columns | _consequences(batch, sessions))
+        both = Batch(sessions, Wanted(codes=(CODES[UNSTARTED], CODES[FAILED])))
+        failed = both.select(np.flatnonzero(both.codes == CODES[FAILED]))
+        columns = failed.columns(source, source.store.now_us(), payloads=payloads)
+        columns["top_frame"] = [top_frame_of(failed, position) for position in range(len(failed.rows))]
+        columns["blocked"] = _blocked(failed, _situations(both, sessions), sessions, seen)
+        yield n_read, FAILURES.frame(columns)
 
 
-def _consequences(batch: Batch, sessions: Sequence[tuple[str, SessionState]]) -> dict[str, Any]:
+def _blocked(
+    failed: Batch,
+    situations: Sequence[Any],
+    sessions: Sequence[tuple[str, SessionState]],
+    seen: dict[Any, list[str]],
+) -> list[list[str]]:
+    """Tasks that cannot run because of each failure; what was found for a like situation is not looked for again."""
     impacts: dict[int, Impacts] = {}
     blocked = []
-    for position, session in enumerate(batch.session):
-        if session not in impacts:
-            impacts[session] = impacts_of(sessions[session][1])
-        blocked.append([each.task for each in impacts[session].of(batch.names[position])])
-    return {"top_frame": [_top_frame(batch.traceback(p)) for p in range(len(batch.rows))], "blocked": blocked}
+    for session, row, name in zip(failed.session.tolist(), failed.rows, failed.names, strict=True):
+        key = (situations[session], row.task)
+        if key not in seen:
+            if session not in impacts:
+                impacts[session] = impacts_of(sessions[session][1])
+            seen[key] = [each.task for each in impacts[session].of(name)]
+        blocked.append(list(seen[key]))
+    return blocked
+
+
+def _situations(batch: Batch, sessions: Sequence[tuple[str, SessionState]]) -> list[Any]:
+    """All that decides what a failure blocks: equal for sessions in which the same failure blocks the same tasks."""
+    waiting: list[list[tuple[str, tuple[str, ...]]]] = [[] for _ in sessions]
+    for position in np.flatnonzero(batch.codes == CODES[UNSTARTED]).tolist():
+        missing = tuple(batch.missing_triggers(position))
+        waiting[batch.session[position]].append((batch.rows[position].task, missing))
+    return [_situation(state, waits) for (_, state), waits in zip(sessions, waiting, strict=True)]
+
+
+def _situation(state: SessionState, waits: list[tuple[str, tuple[str, ...]]]) -> Any:
+    configs = frozenset((name, cell.data) for name, cell in state.cells.items() if name.startswith(rec.CONFIG))
+    created = frozenset(name for name, n in state.counts.items() if n and name.startswith(CREATED_COUNT))
+    return configs, created, frozenset(fired_of(state)), tuple(waits)
 
 
 def impacts_of(state: SessionState) -> Impacts:
     """Return the blast radius of any instance in a session's state."""
-    tasks, instances = tasks_of(state), None
-    instances = instances_of(state, tasks)
-    return Impacts(tasks, instances.values(), fired_of(state))
+    tasks = tasks_of(state)
+    return Impacts(tasks, instances_of(state, tasks).values(), fired_of(state))
 
 
 def tasks_of(state: SessionState) -> dict[str, TaskConfig]:
@@ -62,16 +90,11 @@ def fired_of(state: SessionState) -> set[str]:
     return {name[2:] for name in state.cells if name.startswith(rec.LATEST)}
 
 
-def state_instances(state: SessionState) -> dict[str, TaskInstance]:
-    """Return the instances in a session's state, by task and number."""
-    return instances_of(state, tasks_of(state))
-
-
-def _top_frame(traceback: str | None) -> str | None:
-    if traceback is None:
-        return None
+def top_frame_of(batch: Batch, position: int) -> str | None:
+    """Return the innermost frame of the application in an instance's traceback."""
+    traceback = batch.traceback(position)
     try:
         from triggers_nb.analysis.tracebacks import top_frame
     except ImportError:
         return None
-    return top_frame(traceback)
+    return None if traceback is None else top_frame(traceback)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -75,27 +75,36 @@ class Batch:
     def __init__(self, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> None:
         cells: list[bytes] = []
         counts: list[int] = []
-        self.configs: list[dict[str, ConfigRecord]] = []
         for _, state in sessions:
             before = len(cells)
             cells += [cell.data for name, cell in state.cells.items() if name[0] == "i"]
             counts.append(len(cells) - before)
-            self.configs.append(_configs(state))
+        self.configs = [_configs(state) for _, state in sessions]
         self.uids = np.empty(len(sessions), dtype=object)
         self.uids[:] = [uid for uid, _ in sessions]
         self.due: list[Mapping[str, DueItem]] = [state.due for _, state in sessions]
         rows = decode_rows(cells)
-        codes = np.fromiter((row.status for row in rows), dtype=np.int64, count=len(rows))
-        order = _order(rows, np.repeat(np.arange(len(sessions)), counts), codes, wanted)
-        self.session: Array = np.repeat(np.arange(len(sessions)), counts)[order]
-        self.rows: list[InstanceRow] = [rows[position] for position in order]
-        self.codes: Array = codes[order]
-        self.number: Array = np.fromiter((row.index for row in self.rows), dtype=np.int64, count=len(self.rows))
-        self.names = [f"{row.task}#{row.index}" for row in self.rows]
-        self.stamps: Array = np.frombuffer(b"".join([row.stamps for row in self.rows]), dtype="<i8")
-        self.stamps = self.stamps.reshape(-1, len(STAMPS)).copy()
+        session = np.repeat(np.arange(len(sessions)), counts)
+        self._arrange(rows, session, _order(rows, session, wanted))
         if b"timestamps" in b"".join(cells):
             self._apply_own_moments()
+
+    def _arrange(self, rows: Sequence[InstanceRow], session: Array, order: Array) -> None:
+        self.session: Array = session[order]
+        self.rows = [rows[position] for position in order.tolist()]
+        self.codes = _numbers(row.status for row in self.rows)
+        self.number = _numbers(row.index for row in self.rows)
+        self.names = [f"{row.task}#{row.index}" for row in self.rows]
+        blocks: Array = np.frombuffer(b"".join([row.stamps for row in self.rows]), dtype="<i8")
+        self.stamps: Array = blocks.reshape(-1, len(STAMPS)).copy()
+
+    def select(self, positions: Array) -> Batch:
+        """Return a batch of only the instances at these positions."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other._arrange(self.rows, self.session, positions)
+        other.stamps = self.stamps[positions]
+        return other
 
     def _apply_own_moments(self) -> None:
         """Let moments that were set on a draft stand above those in the block."""
@@ -162,7 +171,7 @@ class Batch:
             "run": [config.run if config is not None else None for config in configs],
             "runner": [config.using if config is not None else None for config in configs],
             "parent": [row.parent for row in rows],
-            "depth": np.fromiter((row.depth for row in rows), dtype=np.int64, count=len(rows)),
+            "depth": _numbers(row.depth for row in rows),
         }
 
     def _times(self) -> dict[str, Any]:
@@ -175,7 +184,7 @@ class Batch:
 
     def _flags(self, now_us: int) -> dict[str, Any]:
         rows, codes = self.rows, self.codes
-        levels = np.fromiter((row.log_level for row in rows), dtype=np.int64, count=len(rows))
+        levels = _numbers(row.log_level for row in rows)
         resolved = np.fromiter((row.logs_resolved for row in rows), dtype=bool, count=len(rows))
         failed = codes == CODES[FAILED]
         stuck = np.zeros(len(rows), dtype=bool)
@@ -260,19 +269,22 @@ def _config(data: bytes) -> ConfigRecord:
     return record
 
 
-def _order(rows: Sequence[InstanceRow], session: Array, codes: Array, wanted: Wanted) -> Array:
+def _order(rows: Sequence[InstanceRow], session: Array, wanted: Wanted) -> Array:
     """Positions of the wanted rows by session, task and number."""
     tasks = np.empty(len(rows), dtype=object)
     tasks[:] = [row.task for row in rows]
     task_codes, names = pd.factorize(tasks, sort=True)
-    number = np.fromiter((row.index for row in rows), dtype=np.int64, count=len(rows))
-    order: Array = np.lexsort((number, task_codes, session))
+    order: Array = np.lexsort((_numbers(row.index for row in rows), task_codes, session))
     keep = np.ones(len(rows), dtype=bool)
     if wanted.codes:
-        keep &= np.isin(codes, wanted.codes)
+        keep &= np.isin(_numbers(row.status for row in rows), wanted.codes)
     if wanted.tasks:
         keep &= np.isin(task_codes, [code for code, name in enumerate(names) if name in wanted.tasks])
     return order[keep[order]]
+
+
+def _numbers(values: Iterable[int]) -> Array:
+    return np.fromiter(values, dtype=np.int64)
 
 
 def _or_missing(moments: Array) -> Array:

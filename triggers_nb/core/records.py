@@ -160,7 +160,7 @@ class InstanceRecord(msgspec.Struct, frozen=True, array_like=True):
         return self.status in _RESOLVED_CODES
 
 
-class InstanceRow(msgspec.Struct, frozen=True, array_like=True):
+class InstanceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An `InstanceRecord` whose payloads stay encoded, for reading many of them."""
 
     task: str
