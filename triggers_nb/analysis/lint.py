@@ -119,14 +119,14 @@ def _find_unfired(
     prefix = _shared_prefix(tasks)
     for name, config in tasks.items():
         for role, trigger in rules(config):
-            if trigger in tasks or trigger in explained:
+            if trigger in tasks:
                 continue
             if triggers is not None and trigger not in triggers:
                 severity, reason = (
                     WARNING if role == UNLESS else ERROR,
                     "which neither a task nor the application fires",
                 )
-            elif triggers is None and prefix and trigger.startswith(prefix):
+            elif triggers is None and prefix and trigger.startswith(prefix) and trigger not in explained:
                 severity, reason = WARNING, "which is named like a task, but there is no such task"
             else:
                 continue
