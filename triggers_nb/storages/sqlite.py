@@ -163,8 +163,8 @@ class SqliteStore(Store):
             now_us = self.now_us()
             session, locked_s = _read_for_commit(db, uid, commit.lock, now_us)
             stale = _is_stale(db, session, commit)
-            # A commit that was applied already has changed what it read: elsewhere nobody needs to look for it.
-            if session is not None and (stale or not commit.writes or not commit.writes.keys() <= commit.reads.keys()):
+            # A commit that was applied and wrote what it had read is stale by now: only others have to be looked for.
+            if session is not None and (stale or commit.reads.keys().isdisjoint(commit.writes)):
                 applied = _find_applied(db, session.epoch, commit)
                 if applied is not None:
                     return applied

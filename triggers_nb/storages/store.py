@@ -99,7 +99,8 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     commit_id: bytes
     #: The session's epoch when it was read; 0 if it did not exist.
     epoch: int
-    #: Sequence number of the session when the writer last looked: a commit whose answer was lost is looked for after it.
+    #: Sequence number of the session when the writer last looked, before it sent this for the first time: a commit
+    #: whose answer was lost is looked for after it. `reads` may be older.
     base_seq: int
     #: Revision of every cell that the decision rests on; 0 for one that was not there.
     reads: dict[str, int]
@@ -114,9 +115,10 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     #: The writer's clock; the event's moment is this or that of the event before, whichever is later.
     at_us: int
     #: Seconds after its last change at which the session expires (None: never), applied only while the count
-    #: ``unresolved`` is 0 and there is no due item; any later change starts it anew, or stops it.
+    #: ``unresolved`` is 0 (or does not exist) and there is no due item; any later change starts it anew, or stops it.
+    #: Settling the last due item starts it, too.
     timeout_s: float | None = None
-    #: Token of the session's lock, if the writer holds it.
+    #: Token of the session's lock, if the writer holds it. A token that is not needed (any more) does no harm.
     lock: bytes = b""
 
 
@@ -166,8 +168,15 @@ class Store(ABC):
         """Apply a commit, or refuse it whole.
 
         Refused when: the epoch differs (0: the session exists; positive: it is another, or gone), a cell that was read
-        has another revision now, or a lock with another token stands. If a commit of the same id was applied already,
-        the answer is what it was then. A lock whose lease has run out is removed.
+        has another revision now, or a lock with another token stands. If a commit of the same id was applied already
+        to this life of the session, and its event is kept, the answer is what it was then, whatever holds now. A lock
+        whose lease has run out is removed. Each commit that is applied gets the next sequence number and appends an
+        event, also one that writes nothing.
+
+        Raises
+        ------
+        StorageError
+            If the store does not work. Whether the commit was applied is then unknown: the same one may be sent again.
         """
 
     @abstractmethod
@@ -191,7 +200,8 @@ class Store(ABC):
     ) -> Iterator[Summary]:
         """Sessions, last changed first (ties: by UID), that changed within ``since_us <= modified_us < until_us``.
 
-        With `uids`, those of them that exist, in the order given. No instance is read; a bounded number at a time.
+        With `uids`, those of them that exist, in the order given. No instance is read; a bounded number at a time: the
+        order is that of the first moment, what is said of a session is of the moment when it was read.
         """
 
     @abstractmethod
@@ -200,7 +210,10 @@ class Store(ABC):
 
     @abstractmethod
     def first_event_seq(self, uid: str) -> int | None:
-        """Sequence number of the oldest event that is kept (1 unless some were trimmed), None without a session."""
+        """Return the sequence number of the oldest event that is kept (1 unless some were trimmed).
+
+        The next one's if none is kept, None without a session.
+        """
 
     @abstractmethod
     def trim_events(self, uid: str, keep: int) -> int:
@@ -221,13 +234,14 @@ class Store(ABC):
     def postpone(self, uid: str, item: str, delay_s: float, *, due_us: int | None = None) -> bool:
         """Set a due item's moment to `delay_s` from now.
 
-        With `due_us`, only if that is its moment still: of several who see the same item, one gets True. False, and
-        nothing changes, if there is no such item any more. No commit, no event.
+        With `due_us`, only if that is its moment still, and never to the same one: of several who see the same item,
+        one gets True. False, and nothing changes, if there is no such item any more. No commit, no event; no lock
+        stops it.
         """
 
     @abstractmethod
     def settle(self, uid: str, item: str) -> bool:
-        """Remove a due item; False if it was not there. No commit, no event."""
+        """Remove a due item; False if it was not there. No commit, no event; no lock stops it."""
 
     @abstractmethod
     def acquire_lock(self, uid: str, token: bytes, lease_s: float) -> float:
@@ -238,11 +252,11 @@ class Store(ABC):
 
     @abstractmethod
     def release_lock(self, uid: str, token: bytes) -> bool:
-        """Give the lock back; False if it was not held by `token` any more."""
+        """Give the lock back; False if it was not held by `token` any more, or its lease had run out."""
 
     @abstractmethod
     def delete(self, uid: str) -> bool:
-        """Delete a session with all that belongs to it; False if there was none."""
+        """Delete a session with all that belongs to it; False if there was none. Its lock goes, too, and stops nobody."""
 
     @abstractmethod
     def clear(self) -> None:
