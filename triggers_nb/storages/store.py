@@ -256,7 +256,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, uid: str) -> bool:
-        """Delete a session with all that belongs to it; False if there was none. Its lock goes, too, and stops nobody."""
+        """Delete a session, with its lock, which stops nobody from doing so; False if there was no session."""
 
     @abstractmethod
     def clear(self) -> None:
