@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from triggers_nb.analysis import frames
 from triggers_nb.analysis.frames_instances import Wanted
+from triggers_nb.analysis.history import When, rebuild
 from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.selection import Moment, Selection, Statuses, codes_of, parse_names, parse_statuses
 from triggers_nb.analysis.stuck import OLDER_THAN
+from triggers_nb.core.records import from_us
 from triggers_nb.core.status import FAILED, RUNNING, SCHEDULED
 from triggers_nb.errors import UnknownSession, brief
 from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.store import SessionState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,12 +125,61 @@ class SessionView:
 
         return Picture(self.graph(level), title=title or self.uid)
 
-    def _state(self) -> Any:
+    def at(self, when: When) -> PastSession:
+        """Return the session as it was after an event.
+
+        Parameters
+        ----------
+        when
+            The event's sequence number, from 1; or a moment (a datetime with a time zone, or an age such as ``"2h"``),
+            which means the last event at or before it.
+
+        Raises
+        ------
+        HistoryTrimmed
+            If that event is no longer kept.
+        ValueError
+            If there was no such event, or the session did not exist at that moment.
+        """
+        past = rebuild(self._source.store, self.uid, when)
+        return PastSession(Source(past.store, self._source.redactor), self.uid, past.seq, past.at_us)
+
+    def diff(self, before: When, after: When | None = None) -> pd.DataFrame:
+        """Compare the session at two moments, by default with what it is now (`schema.DIFFERENCES`).
+
+        A row for each field that differs: of the session, then of tasks, triggers and instances, each by name.
+        Timestamps are left out.
+        """
+        from triggers_nb.analysis.differences import difference_columns
+        from triggers_nb.analysis.schema import DIFFERENCES
+
+        old = self.at(before)._state()
+        new = self._state() if after is None else self.at(after)._state()
+        return DIFFERENCES.frame(difference_columns(self._source, self.uid, old, new))
+
+    def _state(self) -> SessionState:
         return frames.read_state(self._source, self.uid)
 
     def _check_exists(self) -> None:
         if self._source.store.counts(self.uid) is None:
             raise UnknownSession(self.uid, hint="It was never configured, was deleted, or has expired")
+
+
+class PastSession(SessionView):
+    """A session as it was after an event; it cannot be changed.
+
+    Attributes
+    ----------
+    seq : int
+        Sequence number of the event.
+    occurred_at : datetime
+        When it was committed.
+    """
+
+    def __init__(self, source: Source, uid: str, seq: int, at_us: int) -> None:
+        super().__init__(source, uid)
+        self.seq = seq
+        self.occurred_at = from_us(at_us)
 
 
 class StoreView:
@@ -275,8 +327,8 @@ class StoreView:
 
 
 def _counted(uids: list[str]) -> str:
-    more = ' or more' if len(uids) == MAX_SEARCHED else ''
-    return f"{len(uids):,}{more} sessions" if uids else 'no session'
+    more = " or more" if len(uids) == MAX_SEARCHED else ""
+    return f"{len(uids):,}{more} sessions" if uids else "no session"
 
 
 def _wanted(status: Statuses | None, task: str | list[str] | None, payloads: bool) -> Wanted:

@@ -96,7 +96,7 @@ def build_column(dtype: str, values: Any) -> Any:
     if dtype == SPAN:
         return np.asarray(values, dtype=np.int64).view("m8[us]")
     if dtype == OBJECT:
-        return _as_objects(values)
+        return pd.Series(_as_objects(values), dtype=object, copy=False)  # a bare array of texts would become text
     return pd.array(values if len(values) else np.empty(0, dtype=bool if dtype == FLAG else np.int64), dtype=dtype)
 
 
@@ -259,5 +259,16 @@ MANAGERS: Final = Schema(
         ("methods", OBJECT, "methods that it overrides although cascades do not go through them: list of str"),
         ("error", TEXT, "why it cannot be loaded"),
         ("issue", TEXT, "what is odd about its key"),
+    )
+)
+
+DIFFERENCES: Final = Schema(
+    _SESSION
+    + _columns(
+        ("kind", TEXT, "`session`, `task`, `trigger` or `instance`"),
+        ("target", TEXT, "name of the task, trigger or instance; empty for the session itself"),
+        ("field", TEXT, "what differs: `status`, `kwargs.<trigger>`, a key of its metadata, a directive, …"),
+        ("before", OBJECT, "value before, redacted; None: it was not there"),
+        ("after", OBJECT, "value after, redacted; None: it is not there"),
     )
 )
