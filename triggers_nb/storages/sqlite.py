@@ -301,7 +301,7 @@ def _is_stale(db: Connection, session: _Row | None, commit: Commit) -> bool:
     found: dict[str, int] = {}
     for names in in_batches(commit.reads, CHUNK):
         found.update(db.execute(select_cells("name, revision", len(names)), (session.epoch, *names)).fetchall())
-    return any(found.get(name, 0) != revision for name, revision in commit.reads.items())
+    return found != {name: revision for name, revision in commit.reads.items() if revision}
 
 
 def _find_applied(db: Connection, epoch: int, commit: Commit) -> Committed | None:

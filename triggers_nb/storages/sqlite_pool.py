@@ -73,7 +73,8 @@ class SqlitePool:
         self.path = path
         #: Held by the thread of this process that changes something: waiting here is fair, in SQLite it is not.
         self.writing = threading.Lock()
-        self._gate = threading.Condition()
+        self._lock = threading.RLock()
+        self._gate = threading.Condition(self._lock)
         self._idle: list[_Connection] = []
         self._n_used = 0
         self._is_forking = False
@@ -90,31 +91,25 @@ class SqlitePool:
         StorageError
             If the file cannot be opened, or is not one of ours.
         """
-        with self._gate:
-            while self._is_forking:
-                self._gate.wait()
+        with self._lock:
+            if self._is_forking:
+                self._gate.wait_for(lambda: not self._is_forking)
             self._n_used += 1
-            self._drop_moved()
+            if time.monotonic() >= self._look_at:
+                self._drop_moved()
             if self._idle:
                 return self._idle.pop()
         try:
             return _open(self.path)
         except BaseException as error:
-            self._leave(None)
+            self.give_back(None)
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
             raise
 
-    def give_back(self, connection: _Connection) -> None:
-        """Keep a connection for whoever needs one next, or close it if something is left open in it."""
-        if connection.in_transaction:
-            connection.close()
-            self._leave(None)
-        else:
-            self._leave(connection)
-
-    def _leave(self, connection: _Connection | None) -> None:
-        with self._gate:
+    def give_back(self, connection: _Connection | None) -> None:
+        """Keep a connection for whoever needs one next; None if it is of no use any more."""
+        with self._lock:
             self._n_used -= 1
             if connection is not None:
                 self._idle.append(connection)
@@ -123,22 +118,19 @@ class SqlitePool:
 
     def _drop_moved(self) -> None:
         """Close connections to a file that is not there any more: what they write would be lost."""
-        now = time.monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_S
+        self._look_at = time.monotonic() + LOOK_S
         file = _identify(self.path)
         _close_all([connection for connection in self._idle if connection.file != file])
         self._idle[:] = [connection for connection in self._idle if connection.file == file]
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
-        with self._gate:
+        with self._lock:
             _close_all(self._idle)
 
     def before_fork(self) -> None:
         """Wait until no connection is in use, close them, and let nobody take one."""
-        self._gate.acquire()
+        self._lock.acquire()
         self._is_forking = True
         self._gate.wait_for(lambda: self._n_used == 0, FORK_TIMEOUT_S)
         _close_all(self._idle)
@@ -150,7 +142,7 @@ class SqlitePool:
             self._n_used = 0
             self.writing = threading.Lock()
         self._gate.notify_all()
-        self._gate.release()
+        self._lock.release()
 
 
 class Transaction:
@@ -173,7 +165,7 @@ class Transaction:
             except sqlite3.OperationalError as error:
                 self._start_later(connection, error)
         except BaseException as error:
-            self._leave()
+            self._leave(error)
             if isinstance(error, sqlite3.Error):
                 raise explain(error, pool.path) from error
             raise
@@ -182,16 +174,16 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        connection = self._connection
-        try:
-            if error is None:
-                connection.execute("COMMIT")
-        except sqlite3.Error as failure:
-            error = failure
-        finally:
-            self._leave()
+        if error is None:
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException as failure:
+                error = failure
+        self._leave(error)
         if isinstance(error, sqlite3.Error):
             raise explain(error, self._pool.path) from error
+        if error is not None and kind is None:
+            raise error
 
     def _start(self, connection: sqlite3.Connection) -> None:
         if self._writes:
@@ -213,14 +205,17 @@ class Transaction:
                 return
         raise error
 
-    def _leave(self) -> None:
-        try:
-            if self._connection.in_transaction:
-                self._connection.rollback()
-        finally:
-            if self._writes:
-                self._pool.writing.release()
-            self._pool.give_back(self._connection)
+    def _leave(self, error: BaseException | None) -> None:
+        connection: _Connection | None = self._connection
+        if error is not None and connection is not None and connection.in_transaction:
+            try:
+                connection.rollback()
+            except sqlite3.Error:
+                connection.close()
+                connection = None
+        if self._writes:
+            self._pool.writing.release()
+        self._pool.give_back(connection)
 
 
 def explain(error: sqlite3.Error, path: Path) -> StorageError:
