@@ -19,7 +19,8 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave no TRIGGERS_… variable of the caller's shell in force."""
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no TRIGGERS_… variable of the caller's shell in force, and write no journal but a test's own."""
     for name in ("TRIGGERS_URL", "TRIGGERS_RUNNER", "TRIGGERS_REDACTION_KEY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TRIGGERS_JOURNAL", str(tmp_path / "journal.jsonl"))

@@ -1,19 +1,16 @@
-"""Changing a session from a notebook: each change through the session's own manager, with who and why."""
+"""Changing a session from a notebook: each method plans one change and executes it at once."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from triggers_nb.core.instances import TaskInstance
-from triggers_nb.core.records import INSTANCE
-from triggers_nb.errors import InvalidValue, UnknownTrigger
-from triggers_nb.redaction import contains_marker
-from triggers_nb.task import merge
+from triggers_nb.plan.builders import SessionPlanner
+from triggers_nb.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from triggers_nb.manager import TriggerManager
+    from triggers_nb.plan.execution import Result
 
 Kwargs = Mapping[str, Any]
 TriggerKwargs = Mapping[str, Mapping[str, Any]]
@@ -22,17 +19,15 @@ TriggerKwargs = Mapping[str, Mapping[str, Any]]
 class SessionChanges:
     """The changes of a session, as a part of `triggers_nb.session.Session`.
 
-    Every method takes `reason` (recorded with the change) and `confirm` (what is typed where changes have to be
-    confirmed). They raise what the manager's own method raises, and `ReadOnlyError` or `ConfirmationRequired` where
-    the workspace does not allow the change; nothing was changed then.
+    Every method is short for making a plan with ``s.plan`` and executing it. All take `reason` (recorded with the
+    change) and `confirm` (what is typed where changes have to be confirmed), and return the `Result`. They raise what
+    the manager, a runner or a hook raises, and `ReadOnlyError` or `ConfirmationRequired` where the workspace does not
+    allow the change; nothing was changed then.
     """
 
-    uid: str
-
-    def manager_for(
-        self, *, reason: str | None, confirm: str | None, action_id: str, expected: Mapping[str, int]
-    ) -> TriggerManager:
-        """Return the session's manager for one change."""
+    @property
+    def plan(self) -> SessionPlanner:
+        """Makes plans: what a change would do, before it is made."""
         raise NotImplementedError
 
     def fire(
@@ -43,10 +38,9 @@ class SessionChanges:
         once: bool = False,
         reason: str | None = None,
         confirm: str | None = None,
-    ) -> None:
+    ) -> Result:
         """Fire a trigger; with `once`, only if it has not fired yet."""
-        _refuse_markers(kwargs, "kwargs")
-        self._manager(reason, confirm).fire(trigger, kwargs, once=once)
+        return _execute(self.plan.fire(trigger, kwargs, once=once), reason, confirm)
 
     def replay(
         self,
@@ -56,38 +50,9 @@ class SessionChanges:
         merge_kwargs: TriggerKwargs | None = None,
         reason: str | None = None,
         confirm: str | None = None,
-    ) -> None:
-        """Replay a failed instance.
-
-        Parameters
-        ----------
-        instance
-            Which one; its stored state counts.
-        kwargs
-            Replaces the kwargs of all triggers, ``{trigger: {key: value}}``.
-        merge_kwargs
-            Is merged, key by key, into the kwargs that are stored.
-        reason, confirm
-            See `SessionChanges`.
-
-        Raises
-        ------
-        UnknownTrigger
-            If the task does not wait for a trigger that kwargs are given for.
-        """
-        if kwargs is not None and merge_kwargs is not None:
-            raise ValueError("kwargs replaces all of the stored kwargs, merge_kwargs changes some: pass one of them")
-        _refuse_markers(kwargs, "kwargs")
-        _refuse_markers(merge_kwargs, "merge_kwargs")
-        name = instance.name if isinstance(instance, TaskInstance) else instance
-        expected = {}
-        if merge_kwargs is not None or kwargs is not None:
-            stored = self._manager(reason, confirm).storage[name]
-            _check_triggers(stored, kwargs if merge_kwargs is None else merge_kwargs)
-            expected = {INSTANCE + name: stored.revision}
-            if merge_kwargs is not None:
-                kwargs = merge(stored.kwargs, merge_kwargs)
-        self._manager(reason, confirm, expected).replay_failed_instance(name, kwargs)
+    ) -> Result:
+        """Replay a failed instance; see `triggers_nb.plan.builders.Planner.replay`."""
+        return _execute(self.plan.replay(instance, kwargs=kwargs, merge_kwargs=merge_kwargs), reason, confirm)
 
     def skip(
         self,
@@ -97,10 +62,9 @@ class SessionChanges:
         result: Kwargs | None = None,
         reason: str | None = None,
         confirm: str | None = None,
-    ) -> None:
+    ) -> Result:
         """Skip a failed instance; with `cascade`, its task's name is fired with `result` as kwargs."""
-        _refuse_markers(result, "result")
-        self._manager(reason, confirm).skip_failed_instance(instance, cascade=cascade, result=result)
+        return _execute(self.plan.skip(instance, cascade=cascade, result=result), reason, confirm)
 
     def update_status(
         self,
@@ -112,50 +76,32 @@ class SessionChanges:
         cascade_kwargs: Kwargs | None = None,
         reason: str | None = None,
         confirm: str | None = None,
-    ) -> TaskInstance:
-        """Change the status of an unresolved instance by hand, and return it as it is then."""
-        _refuse_markers(metadata, "metadata")
-        _refuse_markers(cascade_kwargs, "cascade_kwargs")
-        manager = self._manager(reason, confirm)
-        return manager.update_instance_status(instance, status, metadata, cascade, cascade_kwargs)
+    ) -> Result:
+        """Change the status of an unresolved instance by hand."""
+        plan = self.plan.update_status(instance, status, metadata, cascade=cascade, cascade_kwargs=cascade_kwargs)
+        return _execute(plan, reason, confirm)
 
     def update_metadata(
         self, instance: str | TaskInstance, metadata: Kwargs, *, reason: str | None = None, confirm: str | None = None
-    ) -> TaskInstance:
-        """Merge metadata into an instance's, and return it as it is then."""
-        _refuse_markers(metadata, "metadata")
-        return self._manager(reason, confirm).update_instance_metadata(instance, metadata)
+    ) -> Result:
+        """Merge metadata into an instance's."""
+        return _execute(self.plan.update_metadata(instance, metadata), reason, confirm)
 
     def resolve_logs(
         self, instance: str | TaskInstance, *, reason: str | None = None, confirm: str | None = None
-    ) -> TaskInstance:
-        """Note that somebody has looked at an instance's messages, and return it as it is then."""
-        return self._manager(reason, confirm).mark_instance_logs_resolved(instance)
+    ) -> Result:
+        """Note that somebody has looked at an instance's messages."""
+        return _execute(self.plan.resolve_logs(instance), reason, confirm)
 
-    def configure(self, configuration: TriggerKwargs, *, reason: str | None = None, confirm: str | None = None) -> None:
+    def configure(
+        self, configuration: TriggerKwargs, *, reason: str | None = None, confirm: str | None = None
+    ) -> Result:
         """Add or replace tasks by name; takes what ``update_configuration`` takes."""
-        _refuse_markers(configuration, "configuration")
-        self._manager(reason, confirm).update_configuration(configuration)
-
-    def _manager(
-        self, reason: str | None, confirm: str | None, expected: Mapping[str, int] | None = None
-    ) -> TriggerManager:
-        action_id = secrets.token_hex(8)
-        return self.manager_for(reason=reason, confirm=confirm, action_id=action_id, expected=expected or {})
+        return _execute(self.plan.configure(configuration), reason, confirm)
 
 
-def _check_triggers(instance: TaskInstance, kwargs: TriggerKwargs | None) -> None:
-    known = {*instance.config.after, *instance.kwargs, *instance.config.with_params}
-    for trigger in kwargs or ():
-        if trigger not in known:
-            raise UnknownTrigger(
-                trigger, known, hint=f"Task {instance.config.name!r} takes kwargs of {', '.join(sorted(known))}"
-            )
-
-
-def _refuse_markers(value: object, name: str) -> None:
-    """Raise if a change would store what stands for a redacted value."""
-    path = contains_marker(value)
-    if path:
-        where = name + path.removeprefix("$")
-        raise InvalidValue(where, "[redacted:…]", "expected the value itself, which this marker stands for")
+def _execute(plan: Plan, reason: str | None, confirm: str | None) -> Result:
+    result = plan.execute(reason=reason, confirm=confirm)
+    for error in result.errors:
+        raise error
+    return result

@@ -22,6 +22,7 @@
     │   ├── HistoryTrimmed (LookupError)     the events that lead back to a moment are no longer kept
     │   ├── CommitConflict                   others kept changing the same cells for too long
     │   ├── StaleTarget                      what a plan saw has changed since
+    │   ├── PlanUsed                         a plan that is executed for the second time
     │   └── LockAcquisitionFailed (RuntimeError)   the session's lock was not to be had, or was lost
     ├── RunnerError
     │   ├── NoRunner                         nothing says where work on this storage runs
@@ -208,6 +209,10 @@ class StaleTarget(StorageError):
             f"{cell!r} of session {uid!r} is at revision {found}, the plan saw revision {expected}: "
             "someone changed it in between. Make the plan again."
         )
+
+
+class PlanUsed(StorageError):
+    """Raised when a plan is executed again; nothing was written."""
 
 
 class LockAcquisitionFailed(StorageError, RuntimeError):

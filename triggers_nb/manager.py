@@ -340,6 +340,8 @@ class TriggerManager:
         for call in step.hooks:
             if call.hook != "_post_fire" and call.target not in instances:
                 instances[call.target] = self._instance_after(outcome, call.target)
+        if not self.storage.call_hooks:
+            return errors
         item = HOOKS + outcome.commit_id.hex()
         return errors + self._call_hooks(step.hooks, instances, item if item in step.due else None)
 
@@ -348,7 +350,7 @@ class TriggerManager:
         if head is None and not creates:
             work.no_session()
         head = transitions.make_session(work, None, self.storage.timeout)
-        if head.manager is not None and head.manager != self._key():
+        if head.manager is not None and head.manager != self._key() and self.storage.check_manager:
             if not self.allow_manager_change:
                 raise ManagerMismatch(self.storage.uid, head.manager, self._key(), type(self).__qualname__)
             transitions.record_manager(work, self._key())

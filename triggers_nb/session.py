@@ -10,8 +10,10 @@ from triggers_nb.changes import SessionChanges
 from triggers_nb.core.events import Provenance
 from triggers_nb.errors import RegistryError
 from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.plan.builders import SessionPlanner
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.cache import CacheStorageBackend
+from triggers_nb.storages.store import Store
 from triggers_nb.views import SessionView
 
 if TYPE_CHECKING:
@@ -53,16 +55,23 @@ class Session(SessionView, SessionChanges):
         """A handle on the session, with this workspace's mode."""
         return self._handle(self.workspace.access, Provenance(actor=self.workspace.actor), {})
 
-    def manager_for(
-        self, *, reason: str | None, confirm: str | None, action_id: str, expected: Mapping[str, int]
-    ) -> TriggerManager:
-        """Return the session's manager for one change."""
-        access = self.workspace.access
-        if confirm is not None and access.mode == "read-write" and not access.is_confirmed:
-            access = access.confirm(confirm)
-        provenance = Provenance(actor=self.workspace.actor, reason=reason, action_id=action_id)
-        access.refuse(self.uid)
-        return self._build_manager(access, provenance, expected)
+    @property
+    def plan(self) -> SessionPlanner:
+        """Makes plans: what a change would do, before it is made."""
+        return SessionPlanner(self.workspace, self.uid)
+
+    def plan_manager(self, *, reason: str | None, action_id: str, plan_id: str) -> TriggerManager:
+        """Return the session's manager for one step of a plan."""
+        provenance = Provenance(actor=self.workspace.actor, reason=reason, action_id=action_id, plan_id=plan_id)
+        return self._build_manager(self.workspace.access, provenance, {})
+
+    def trial_manager(self, store: Store, manager: type[TriggerManager] | None) -> TriggerManager:
+        """Return the session's manager, or one of another class, on an overlay that takes its changes."""
+        handle = self._handle(self.workspace.access, Provenance(actor=self.workspace.actor), {}).derive(
+            mode="read-write", store=store, guard=None, check_manager=manager is None
+        )
+        cls = manager or self.manager_class()
+        return cls(handle, allow_manager_change=True) if self.workspace.allow_manager_change else cls(handle)
 
     def _handle(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> BaseTriggerStorage:
         workspace = self.workspace
@@ -79,9 +88,16 @@ class Session(SessionView, SessionChanges):
 
     def _build_manager(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> TriggerManager:
         handle = self._handle(access, provenance, expected)
-        return self._manager_class()(handle, allow_manager_change=self.workspace.allow_manager_change)
+        return self.manager_class()(handle, allow_manager_change=self.workspace.allow_manager_change)
 
-    def _manager_class(self) -> type[TriggerManager]:
+    def manager_class(self) -> type[TriggerManager]:
+        """Return the class that controls the session: the workspace's, else the one that the session remembers.
+
+        Raises
+        ------
+        RegistryError
+            If the session remembers a manager that is not installed here.
+        """
         chosen = self.workspace.manager
         if chosen is not None:
             return chosen

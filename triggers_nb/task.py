@@ -103,12 +103,14 @@ class TriggerTask:
 
     name: ClassVar[str]
     max_retries: int = 3
+    #: Whether subclasses become known when they are defined.
+    is_registered: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             cls.name = f"{cls.__module__}.{cls.__name__}"
-        if cls._run is not TriggerTask._run:
+        if cls._run is not TriggerTask._run and cls.is_registered:
             _task_classes[cls.name] = cls
             for watcher in _watchers:
                 watcher(cls)
@@ -333,7 +335,7 @@ def run_instance(manager: TriggerManager, instance_name: str, task_class: type[T
     BaseException
         What the body raised that is no `Exception`, after the instance has failed with it.
     """
-    run = _Run(manager, instance_name, task_class)
+    run = InstanceRun(manager, instance_name, task_class)
     try:
         run.claim()
     except ClaimRefused as refusal:
@@ -343,8 +345,8 @@ def run_instance(manager: TriggerManager, instance_name: str, task_class: type[T
         run.body()
 
 
-class _Run:
-    """One run of an instance."""
+class InstanceRun:
+    """One run of an instance: `claim` it, then let its `body` run and end it."""
 
     def __init__(self, manager: TriggerManager, name: str, task_class: type[TriggerTask]) -> None:
         self.manager, self.name = manager, name
@@ -354,6 +356,14 @@ class _Run:
         self.kwargs: dict[str, Any] = {}
 
     def claim(self) -> None:
+        """Start the instance, and learn its kwargs.
+
+        Raises
+        ------
+        ClaimRefused
+            If it may not start.
+        """
+
         def decide(work: Work) -> None:
             record = work.instance(self.name)
             params = decode_value(work.config(record.task).with_params)
@@ -366,6 +376,7 @@ class _Run:
         self.manager._change("claim", decide, instance=self.name, in_worker=True)
 
     def body(self) -> None:
+        """Run the task, and commit how it ended."""
         context = TaskContext(self.manager, self.name, self.kwargs)
         try:
             result = Raw(encode_mapping(self._result(self.task._run(context)), "result"))

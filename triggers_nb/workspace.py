@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from triggers_nb.access import Access, current_actor, make_access
 from triggers_nb.analysis.reading import Source
 from triggers_nb.errors import CredentialsWarning, SessionExists, brief
+from triggers_nb.journal import Journal, journal_line, journal_path
 from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.plan.builders import WorkspacePlanner
 from triggers_nb.redaction import Redactor, safe_url
 from triggers_nb.runners.base import task_runners
 from triggers_nb.session import Session
@@ -21,6 +23,10 @@ from triggers_nb.views import StoreView
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from triggers_nb.plan.actions import Action
+    from triggers_nb.plan.execution import Done, Result
+    from triggers_nb.plan.plan import Plan
 
 Handover = Literal["now", "defer"]
 
@@ -147,6 +153,7 @@ class Workspace(StoreView):
         self.store, self.access, self.manager, self.actor = store, access, manager, actor
         self.runner, self.celery_app, self.handover = runner, celery_app, handover
         self.allow_manager_change = allow_manager_change
+        self._journal = Journal(journal_path(), redactor or Redactor.from_environment())
 
     @property
     def url(self) -> str:
@@ -226,12 +233,101 @@ class Workspace(StoreView):
         ConfirmationRequired
             If another phrase was typed, or none. The message says which.
         """
-        access = self.access.confirm(confirm)
-        assert access.permit is not None
+        allowed = self._with(self.access.confirm(confirm))
         try:
-            yield self._with(access)
+            yield allowed
         finally:
-            access.permit.is_over = True
+            allowed.end()
+
+    @property
+    def plan(self) -> WorkspacePlanner:
+        """Makes plans over sessions: what changes would do, before they are made."""
+        return WorkspacePlanner(self)
+
+    def execute(
+        self,
+        plan: Plan,
+        *,
+        reason: str | None = None,
+        confirm: str | None = None,
+        on_error: str = "continue",
+        rate: float | None = None,
+        progress: bool | None = None,
+    ) -> Result:
+        """Execute a plan that was made on this workspace, or on the one that this is a writable block of.
+
+        Takes and raises what ``plan.execute`` does.
+        """
+        from triggers_nb.plan.execution import execute
+
+        return execute(self, plan, reason=reason, confirm=confirm, on_error=on_error, rate=rate, progress=progress)
+
+    def allow(self, plan: Plan, confirm: str | None) -> Workspace:
+        """Return a workspace that may execute a plan: this one, or a confirmed copy, to be ended with `end`.
+
+        Raises
+        ------
+        ReadOnlyError, ConfirmationRequired
+            If this workspace does not allow it.
+        """
+        access = self.access
+        if access.mode == "read-write" and access.permit is None and (access.is_production or plan.is_sweeping):
+            return self._with(access.confirm(confirm))
+        access.refuse(plan.uids[0] if plan.uids else "…")
+        return self
+
+    def end(self) -> None:
+        """End what a confirmation has allowed."""
+        if self.access.permit is not None:
+            self.access.permit.is_over = True
+
+    def session(self, uid: str) -> Session:
+        """Return a session that need not exist."""
+        return Session(self, uid)
+
+    def instances_named(self, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+        """Read these instances of these sessions (`schema.INSTANCES`), in the order given."""
+        from triggers_nb.analysis.schema import INSTANCES
+
+        frames = []
+        for uid, wanted in names.items():
+            frame = self.session(uid).instances(max_results=None).set_index("instance", drop=False)
+            frames.append(frame.loc[list(wanted)].reset_index(drop=True))
+        return INSTANCES.concat(frames)
+
+    def shown(self, value: Any) -> Any:
+        """Return a value as it may be shown here: redacted, unless the workspace was opened without."""
+        return self._source.value(value)
+
+    def journal(self, form: Literal["frame", "lines", "python"] = "frame") -> Any:
+        """Read what was executed on this storage from this machine's user's notebooks, oldest first.
+
+        Parameters
+        ----------
+        form
+            ``"frame"``: a `pandas.DataFrame` (`triggers_nb.plan.frames.JOURNAL`); ``"lines"``: what is on disk, as
+            dicts; ``"python"``: text that makes the same changes again, with kwargs as patches and secrets redacted.
+        """
+        if form == "frame":
+            return self._journal.frame(self.url)
+        if form == "python":
+            return self._journal.python(self.url)
+        return [line for line in self._journal.lines() if line.get("url") == self.url]
+
+    def journal_step(self, plan: Plan, action: Action, row: Done, reason: str | None, action_id: str) -> None:
+        """Write a step of a plan that was executed into the journal."""
+        line = journal_line(
+            action,
+            row,
+            actor=self.actor,
+            env=self.env,
+            url=self.url,
+            reason=reason,
+            plan_id=plan.plan_id,
+            action_id=action_id,
+            redactor=self._journal.redactor,
+        )
+        self._journal.write(line)
 
     def managers(self) -> pd.DataFrame:
         """List every registered manager (`schema.MANAGERS`), those that cannot be loaded included."""

@@ -95,6 +95,12 @@ class BaseTriggerStorage:
         self.observer: Callable[[Outcome], object] | None = None
         #: Takes the work that is scheduled through this handle, in place of any runner: nothing runs.
         self.take: Callable[[TaskInstance], object] | None = None
+        #: Whether the manager must be the one that the session remembers; a preview may try another one.
+        self.check_manager = True
+        #: Whether hooks are called for changes through this handle; only a preview goes without.
+        self.call_hooks = True
+        #: Epoch that the session must have when a change rests on `expected`.
+        self.expected_epoch: int | None = None
         self._kept = _Kept()
         self._lock = threading.local()
 
@@ -119,7 +125,14 @@ class BaseTriggerStorage:
 
     def for_worker(self, actor: str) -> Self:
         """Make the handle of a running instance, which may end whatever becomes of the handle that scheduled it."""
-        return self.derive(mode="read-write", provenance=Provenance(actor=actor), expected={}, guard=None)
+        return self.derive(
+            mode="read-write",
+            provenance=Provenance(actor=actor),
+            expected={},
+            expected_epoch=None,
+            guard=None,
+            observer=None,
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.uid!r} in {self.store.url} ({self.mode})>"
@@ -416,9 +429,9 @@ class _Transaction:
         now_us = time.time_ns() // 1000
         work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked)
         try:
+            self._check_expected(session)
             self.decide(work)
             step = work.step(commit_id)
-            self._check_expected(session)
             if not step.is_empty() and self.prepare is not None:
                 self.prepare(step, session)
         except Missing as missing:
@@ -434,10 +447,16 @@ class _Transaction:
         return self._commit(session, step, commit_id, now_us)
 
     def _check_expected(self, session: Slice) -> None:
-        for cell, revision in self.storage.expected.items():
-            found = session.reads.get(cell, revision)
-            if found != revision:
-                raise StaleTarget(session.uid, cell, revision, found)
+        expected, epoch = self.storage.expected, self.storage.expected_epoch
+        if epoch is not None:
+            session.need((rec.HEAD,))
+            if session.epoch != epoch:
+                raise StaleTarget(session.uid, rec.HEAD, epoch, session.epoch)
+        session.need(expected)
+        for cell, revision in expected.items():
+            session.get(cell)
+            if session.reads[cell] != revision:
+                raise StaleTarget(session.uid, cell, revision, session.reads[cell])
 
     def _load(self, names: Iterable[str]) -> None:
         names = list(names)

@@ -1,0 +1,1 @@
+"""Plans: what a change would do, seen before exactly that is done."""
