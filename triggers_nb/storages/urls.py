@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from triggers_nb.errors import StorageUrlError, brief, suggest
-from triggers_nb.redaction.urls import safe_url
 from triggers_nb.storages.store import Store
 
 #: Says which storage is used where none is named.
@@ -150,4 +149,6 @@ _OPENERS: Final[dict[str, Callable[[str], Store]]] = {
 
 
 def _shown(url: str) -> str:
+    from triggers_nb.redaction.urls import safe_url  # takes time to load, and only an error needs it
+
     return brief(safe_url(url))[1:-1]
