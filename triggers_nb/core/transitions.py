@@ -326,7 +326,8 @@ def finish(work: Work, name: str, token: bytes, result: Raw, log_level: int) -> 
     """End a running instance with a result, which cascades."""
     _need_cascade(work, name)
     record = _running(work, name, token)
-    work.enter(record, "finished", log_level=log_level, metadata={**record.metadata, "result": result})
+    level = max(record.log_level, log_level)
+    work.enter(record, "finished", log_level=level, metadata={**record.metadata, "result": result})
     fire(work, record.task, result, cause=name)
 
 
@@ -379,7 +380,8 @@ def _fail(work: Work, record: InstanceRecord, failure: Failure) -> InstanceRecor
 def skip_running(work: Work, name: str, token: bytes, metadata: dict[str, Raw], log_level: int) -> None:
     """End a running instance that skips itself."""
     record = _running(work, name, token)
-    work.enter(record, "skipped", log_level=log_level, metadata={**record.metadata, **metadata})
+    level = max(record.log_level, log_level)
+    work.enter(record, "skipped", log_level=level, metadata={**record.metadata, **metadata})
 
 
 def retry_running(
@@ -390,9 +392,9 @@ def retry_running(
     record = _running(work, name, token)
     kept = {**record.metadata, **metadata}
     if failure is None:
-        record = work.enter(record, "failed", metadata=kept, log_level=log_level)
+        record = work.enter(record, "failed", metadata=kept, log_level=max(record.log_level, log_level))
     else:
-        record = _fail(work, _replace(record, metadata=kept), failure)
+        record = _fail(work, _replace(record, metadata=kept), _replace(failure, log_level=log_level))
     return _replay(work, record, kwargs, retries=record.retries + 1, cooldown_s=cooldown_s, cooldown=cooldown)
 
 
