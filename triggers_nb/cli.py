@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -40,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are told in a line on standard error."""
     args = _parser().parse_args(argv)
     try:
-        return COMMANDS[args.command].run(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: _say(args, f"warning: {message}")
+            return COMMANDS[args.command].run(args)
     except (StorageUrlError, UnknownKey) as error:
         return _complain(args, error, USAGE)
     except (TriggersError, ImportError, OSError) as error:
@@ -53,8 +56,12 @@ def _complain(args: argparse.Namespace, problem: object, code: int) -> int:
     if isinstance(problem, BrokenPipeError):  # who reads the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code
-    print(f"triggers-nb {args.command}: {problem}", file=sys.stderr)
+    _say(args, problem)
     return code
+
+
+def _say(args: argparse.Namespace, text: object) -> None:
+    print(f"triggers-nb {args.command}: {text}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -122,6 +123,27 @@ def test_a_storage_that_cannot_be_opened_is_a_failure_in_a_line(capsys, tmp_path
     assert code == 1
     assert "notes.txt" in err
     assert "Traceback" not in err
+
+
+def test_a_server_that_cannot_be_reached_is_a_failure_without_its_password(capsys):
+    code, err = complaint(capsys, "demo", "--limit", "1", "--url", "redis://:secret@127.0.0.1:1/0")
+
+    assert code == 1
+    assert "redis://127.0.0.1:1/0 cannot be reached" in err
+    assert "secret" not in err
+    assert "Traceback" not in err
+
+
+def test_a_warning_is_a_line_on_standard_error(capsys, monkeypatch):
+    def warn(args):
+        warnings.simplefilter("always")
+        warnings.warn("the server keeps nothing on its disk", UserWarning, stacklevel=1)
+        return cli.OK
+
+    monkeypatch.setattr(cli, "COMMANDS", {"demo": cli.COMMANDS["demo"]._replace(run=warn)})
+
+    assert cli.main(["demo"]) == 0
+    assert capsys.readouterr().err == "triggers-nb demo: warning: the server keeps nothing on its disk\n"
 
 
 def test_an_interruption_has_its_own_exit_code(capsys, monkeypatch):

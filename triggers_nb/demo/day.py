@@ -10,12 +10,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from triggers_nb.core.events import Provenance
 from triggers_nb.core.records import HEAD
 from triggers_nb.core.status import STATUSES
 from triggers_nb.demo.data import Flight, flights_of
 from triggers_nb.demo.tasks import CONFIGURATION
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.storages import CacheStorageBackend
+from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.store import Store
 from triggers_nb.storages.urls import default_url, open_store
 
@@ -23,7 +25,7 @@ from triggers_nb.storages.urls import default_url, open_store
 BLIZZARD: Final = date(2013, 2, 8)
 
 #: How often the sessions that are still busy are looked at.
-POLL_S: Final = 0.1
+POLL_S: Final = 0.2
 
 T = TypeVar("T")
 
@@ -61,6 +63,9 @@ def run_day(
     progress: Callable[..., Iterable[Any]] = _quietly,
 ) -> DayResult:
     """Fire all that happened on a day, wait until every session has come to rest, and count the instances.
+
+    On an embedded storage the tasks run in threads of this process; on a shared one in Celery workers
+    (`triggers_nb.demo.app`), unless ``TRIGGERS_RUNNER`` or the manager says otherwise.
 
     A day that was run before, in part or as a whole, is resumed: no trigger is fired twice, and a configuration that
     was changed since stays. What a process that died left behind is recovered as soon as it is due: nothing that it
@@ -101,11 +106,15 @@ def run_day(
     if limit is not None and limit < 1:
         raise ValueError(f"limit: expected a number of flights from 1 on, got {limit}")
     fires = fires_of(flights_of(day)[:limit])
-    store = open_store(default_url() if url is None else url)
+    url = default_url() if url is None else url
+    store = open_store(url)
+    others: dict[str, Any] = {"provenance": Provenance(actor="demo")}
+    if not store.embedded:
+        others |= {"fallback_runner": "celery", "celery_app": _celery_app(url)}
     managers: dict[str, TriggerManager] = {}
     for fire in progress(fires, total=len(fires), desc=f"{day}: firing", unit=" triggers"):
         if fire.uid not in managers:
-            managers[fire.uid] = _open(fire.uid, store, manager)
+            managers[fire.uid] = _open(CacheStorageBackend(fire.uid, store).derive(**others), manager)
         managers[fire.uid].fire(fire.trigger, fire.kwargs, once=True)
     for _ in progress(_rested(store, managers), total=len(managers), desc=f"{day}: waiting", unit=" sessions"):
         pass
@@ -129,9 +138,19 @@ def fires_of(flights: Sequence[Flight]) -> list[Fire]:
     ]
 
 
-def _open(uid: str, store: Store, key: str) -> TriggerManager:
-    manager = trigger_managers.get(key, CacheStorageBackend(uid, store))
-    if not manager.storage.exists():
+def _celery_app(url: str) -> object:
+    try:
+        from triggers_nb.demo.app import make_app
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            'on a shared storage the tasks run in Celery workers: pip install "triggers-nb[celery]"', name=error.name
+        ) from error
+    return make_app(url)
+
+
+def _open(storage: BaseTriggerStorage, key: str) -> TriggerManager:
+    manager = trigger_managers.get(key, storage)
+    if not storage.exists():
         manager.update_configuration(CONFIGURATION)
     return manager
 
