@@ -9,12 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.storages.contract import Place
+from tests.storages.redis_servers import (  # noqa: F401  (fixtures)
+    own_redis,
+    redis_cluster,
+    redis_cluster_place,
+    redis_place,
+    redis_server,
+)
 from triggers_nb.storages.memory import MemoryStore
 from triggers_nb.storages.sqlite import SqliteStore
 from triggers_nb.storages.store import Store
 
-EVERYWHERE = ("memory", "sqlite")
-SHARED = ("sqlite",)
+EVERYWHERE = ("memory", "sqlite", "redis", "redis_cluster")
+SHARED = ("sqlite", "redis", "redis_cluster")
 
 
 class MemoryPlace:

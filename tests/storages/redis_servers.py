@@ -1,0 +1,155 @@
+"""Redis servers that the tests start for themselves, on free ports, in a directory of their own; killed at the end."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+from triggers_nb.storages.redis import RedisStore
+from triggers_nb.storages.store import Store
+
+START_TIMEOUT_S = 20.0
+
+
+class RedisServer:
+    """One server, which keeps what it is given in an append-only file."""
+
+    def __init__(self, *options: str) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
+        self.port = free_port()
+        self.options = options
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        fixed = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "")
+        command = ["redis-server", *fixed, "--appendonly", "yes", "--unixsocket", str(self.socket), *self.options]
+        with (self.directory / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        retry = Retry(ConstantBackoff(0.02), int(START_TIMEOUT_S / 0.02))
+        self.admin = redis.Redis(port=self.port, protocol=2, retry=retry)
+        self.admin.ping()
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "redis.sock"
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.admin.close()
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def keys(self) -> set[bytes]:
+        return set(self.admin.keys("*"))
+
+
+class RedisCluster:
+    """Three servers that share the slots."""
+
+    def __init__(self) -> None:
+        options = (
+            "--cluster-enabled",
+            "yes",
+            "--cluster-node-timeout",
+            "2000",
+            "--cluster-require-full-coverage",
+            "no",
+        )
+        self.servers = [RedisServer(*options) for _ in range(3)]
+        self.url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
+        self._join()
+
+    def _join(self) -> None:
+        first, *others = self.servers
+        bounds = (0, 5461, 10923, 16384)
+        for server, start, stop in zip(self.servers, bounds, bounds[1:], strict=False):
+            server.admin.execute_command("CLUSTER ADDSLOTS", *range(start, stop))
+        for server in others:
+            first.admin.execute_command("CLUSTER MEET", "127.0.0.1", server.port)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not all(self._is_complete(server) for server in self.servers):
+            assert time.monotonic() < deadline, "the cluster did not come together"
+            time.sleep(0.02)
+
+    def _is_complete(self, server: RedisServer) -> bool:
+        info: Any = server.admin.execute_command("CLUSTER INFO")
+        return str(info["cluster_state"]) == "ok" and int(info["cluster_known_nodes"]) == len(self.servers)
+
+    def remove(self) -> None:
+        for server in self.servers:
+            server.remove()
+
+
+class RedisPlace:
+    """An empty place on servers."""
+
+    def __init__(self, url: str, servers: list[RedisServer]) -> None:
+        self.url = url
+        self.servers = servers
+        for server in servers:
+            server.admin.flushall()
+
+    def open(self) -> Store:
+        return RedisStore(self.url)
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on, nor on the one that a cluster's server uses besides."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 10_000))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for all tests that leave it as it was."""
+    server = RedisServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisCluster]:
+    cluster = RedisCluster()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def redis_place(redis_server: RedisServer) -> RedisPlace:
+    return RedisPlace(f"unix://{redis_server.socket}", [redis_server])
+
+
+@pytest.fixture
+def redis_cluster_place(redis_cluster: RedisCluster) -> RedisPlace:
+    return RedisPlace(redis_cluster.url, redis_cluster.servers)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server that a test may kill, fill and misconfigure."""
+    server = RedisServer("--appendfsync", "always")
+    yield server
+    server.remove()

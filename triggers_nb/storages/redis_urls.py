@@ -1,0 +1,99 @@
+"""URLs of Redis servers, and what of them may be shown."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from redis.connection import parse_url
+
+from triggers_nb.errors import StorageUrlError
+
+CLUSTER: Final = "redis+cluster"
+
+_DEFAULT_PORT: Final = 6379
+_EXAMPLES: Final = (
+    "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///path/to/redis.sock?db=0 "
+    "or redis+cluster://host:7000,host:7001"
+)
+#: Options of a URL that cannot be chosen, as replies would be read wrongly with others.
+_FIXED: Final = {"protocol": 2, "decode_responses": False}
+
+
+class RedisUrl(NamedTuple):
+    """A URL, taken apart."""
+
+    #: Without credentials and options: how the server is shown and identified.
+    public: str
+    #: Keyword arguments of a connection, host and port of the first server included.
+    options: dict[str, Any]
+    #: Host and port of each server named by the URL of a cluster; empty for any other.
+    nodes: tuple[tuple[str, int], ...]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.public!r})"
+
+    def hide_secrets(self, text: str) -> str:
+        """Take this URL's credentials out of a text."""
+        for name in ("password", "username", "ssl_password"):
+            secret = self.options.get(name)
+            if secret:
+                text = text.replace(str(secret), "[redacted]")
+        return text
+
+
+def parse_redis_url(url: str) -> RedisUrl:
+    """Take a URL apart.
+
+    Raises
+    ------
+    StorageUrlError
+        If it cannot be used. The message never holds a part of it that may be secret.
+
+    Examples
+    --------
+    >>> parse_redis_url("redis://user:secret@localhost")
+    RedisUrl('redis://localhost:6379/0')
+    """
+    scheme, _, rest = url.partition("://")
+    hosts: list[str] = []
+    try:
+        if scheme == CLUSTER:
+            credentials, netloc, tail = _split(rest)
+            hosts = netloc.split(",")
+            url = f"redis://{credentials}{hosts[0]}{tail}"
+        options: dict[str, Any] = parse_url(url)
+        nodes = tuple(_host_and_port(host) for host in hosts)
+    except (ValueError, TypeError):
+        raise StorageUrlError(f"a {scheme}:// URL cannot be read; expected one such as {_EXAMPLES}") from None
+    if scheme == CLUSTER and options.get("db", 0) != 0:
+        raise StorageUrlError(f"a Redis Cluster has only database 0, the URL names database {options['db']}")
+    if scheme == "unix" and not options.get("path"):
+        raise StorageUrlError("a unix:// URL lacks the path of the socket; expected unix:///path/to/redis.sock?db=0")
+    options.update(_FIXED)
+    return RedisUrl(_public(scheme, options, nodes), options, nodes)
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """Credentials with their ``@``, hosts, and what follows them."""
+    end = min((i for i in map(rest.find, "/?#") if i >= 0), default=len(rest))
+    credentials, at, hosts = rest[:end].rpartition("@")
+    return credentials + at, hosts, rest[end:]
+
+
+def _host_and_port(netloc: str) -> tuple[str, int]:
+    options = parse_url(f"redis://{netloc}")
+    return options.get("host", "localhost"), options.get("port", _DEFAULT_PORT)
+
+
+def _public(scheme: str, options: dict[str, Any], nodes: tuple[tuple[str, int], ...]) -> str:
+    db = options.get("db", 0)
+    if scheme == "unix":
+        return f"unix://{quote(options['path'])}?db={db}"
+    if scheme == CLUSTER:
+        return f"{scheme}://{','.join(_shown(host, port) for host, port in nodes)}"
+    return f"{scheme}://{_shown(options.get('host', 'localhost'), options.get('port', _DEFAULT_PORT))}/{db}"
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
