@@ -11,10 +11,10 @@ from triggers_nb.core.events import Provenance
 from triggers_nb.errors import RegistryError
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.builders import SessionPlanner
+from triggers_nb.session_views import SessionView
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.cache import CacheStorageBackend
 from triggers_nb.storages.store import Store
-from triggers_nb.views import SessionView
 
 if TYPE_CHECKING:
     from triggers_nb.workspace import Workspace
@@ -30,7 +30,7 @@ class Session(SessionView, SessionChanges):
     >>> import triggers_nb as tnb
     >>> ws = tnb.connect("memory://session-example")
     >>> s = ws.create("order-17", {"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
-    >>> s.fire("paid", {"amount": 20}, reason="an example")
+    >>> result = s.fire("paid", {"amount": 20}, reason="an example")
     >>> s.instances()[["instance", "status", "missing_triggers"]].to_dict("records")
     [{'instance': 't_ship#0', 'status': 'unstarted', 'missing_triggers': ['packed']}]
     """
@@ -72,6 +72,9 @@ class Session(SessionView, SessionChanges):
         )
         cls = manager or self.manager_class()
         return cls(handle, allow_manager_change=True) if self.workspace.allow_manager_change else cls(handle)
+
+    def _tag(self) -> str | None:
+        return self.workspace.env
 
     def _handle(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> BaseTriggerStorage:
         workspace = self.workspace

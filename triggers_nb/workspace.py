@@ -336,6 +336,9 @@ class Workspace(StoreView):
 
         return MANAGERS.frame(manager_columns(trigger_managers.entries()))
 
+    def _heading(self) -> tuple[str, str, str | None]:
+        return self.url, f"workspace · {self.mode} · {self.actor}", self.env
+
     def _with(self, access: Access) -> Workspace:
         other = object.__new__(type(self))
         vars(other).update(vars(self))

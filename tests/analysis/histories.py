@@ -7,7 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from triggers_nb.core.instances import TaskInstance
 from triggers_nb.manager import TriggerManager
+from triggers_nb.runners.base import BaseTaskRunner, task_runners
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.memory import MemoryStore
 from triggers_nb.storages.store import SessionState
@@ -16,6 +18,16 @@ from triggers_nb.task import InstanceRun, TaskContext, TriggerTask, run_instance
 UID = "histories/1"
 
 TRIGGERS = ["go", "stop", "tick", "t_first", "t_second", "nobody"]
+
+
+@task_runners.register("tests.nowhere")
+class Nowhere(BaseTaskRunner):
+    """Loses everything; the tests run instances themselves."""
+
+    name = "tests.nowhere"
+
+    def run(self, manager: TriggerManager, task_instance: TaskInstance) -> None:
+        pass
 
 
 class Obey(TriggerTask):
@@ -72,9 +84,7 @@ class History:
         self.store = MemoryStore()
         #: State after each commit, by sequence number.
         self.states: dict[int, SessionState] = {}
-        storage = BaseTriggerStorage(UID, self.store).derive(
-            handover="defer", runner="threading", observer=self._observe
-        )
+        storage = BaseTriggerStorage(UID, self.store).derive(runner=Nowhere.name, observer=self._observe)
         self.manager = TriggerManager(storage)
         self.manager.update_configuration(FIRST)
 

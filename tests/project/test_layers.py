@@ -31,6 +31,7 @@ LAYERS = {
     "triggers_nb.render.*": 7,
     "triggers_nb.access": 8,
     "triggers_nb.changes": 8,
+    "triggers_nb.session_views": 8,
     "triggers_nb.views": 8,
     "triggers_nb.workspace": 8,
     "triggers_nb.session": 8,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from triggers_nb.analysis.fingerprints import top_frame
 from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted
 from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source, batches
@@ -93,8 +94,6 @@ def fired_of(state: SessionState) -> set[str]:
 def top_frame_of(batch: Batch, position: int) -> str | None:
     """Return the innermost frame of the application in an instance's traceback."""
     traceback = batch.traceback(position)
-    try:
-        from triggers_nb.analysis.tracebacks import top_frame
-    except ImportError:
+    if traceback is None:
         return None
-    return None if traceback is None else top_frame(traceback)
+    return top_frame(traceback, exception_message=batch.rows[position].exception_message or "")

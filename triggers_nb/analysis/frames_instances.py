@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from triggers_nb.analysis.fingerprints import fingerprint
 from triggers_nb.analysis.reading import Source, batches
 from triggers_nb.analysis.schema import INSTANCES, MISSING_US, PAYLOADS
-from triggers_nb.analysis.selection import parse_age
+from triggers_nb.analysis.selection import Statuses, codes_of, parse_age, parse_names, parse_statuses
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value
@@ -59,6 +60,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tasks: Collection[str] = ()
     #: Whether payload columns are filled.
     payloads: bool = False
+
+    @classmethod
+    def parse(cls, status: Statuses | None, task: str | Iterable[str] | None, payloads: bool) -> Wanted:
+        """Read what people pass.
+
+        Raises
+        ------
+        InvalidStatus
+            If there is no such status.
+        """
+        return cls(codes=codes_of(parse_statuses(status)), tasks=parse_names(task, "task"), payloads=bool(payloads))
 
 
 class Batch:
@@ -218,13 +230,8 @@ class Batch:
             "fingerprint": prints,
         }
 
-    def fingerprint(self, position: int) -> str | None:
+    def fingerprint(self, position: int) -> str:
         """Return the fingerprint of an instance's exception."""
-        try:
-            from triggers_nb.analysis.fingerprints import fingerprint
-        except ImportError:
-            return None
-
         row = self.rows[position]
         return fingerprint(row.exception_type or "", row.exception_message or "", self.traceback(position) or "")
 

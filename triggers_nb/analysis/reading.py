@@ -66,7 +66,7 @@ def collect(
     """
     parts: list[pd.DataFrame] = []
     n_rows = n_sessions = 0
-    progress = _progress(total, call)
+    progress = progress_bar(total, call)
     try:
         for n_done, frame in frames:
             parts.append(frame)
@@ -114,7 +114,8 @@ def _caller_level() -> int:
     return level
 
 
-def _progress(total: int, call: str) -> Any:
+def progress_bar(total: int, call: str) -> Any:
+    """Make a progress bar that shows itself once the read has become a long one."""
     from tqdm.auto import tqdm
 
     return tqdm(total=total, desc=call, unit=" sessions", delay=PROGRESS_AFTER_S, leave=False)

@@ -97,7 +97,8 @@ def build_column(dtype: str, values: Any) -> Any:
         return np.asarray(values, dtype=np.int64).view("m8[us]")
     if dtype == OBJECT:
         return pd.Series(_as_objects(values), dtype=object, copy=False)  # a bare array of texts would become text
-    return pd.array(values if len(values) else np.empty(0, dtype=bool if dtype == FLAG else np.int64), dtype=dtype)
+    plain: Any = values if len(values) else np.empty(0, dtype=bool if dtype == FLAG else np.int64)
+    return pd.array(plain, dtype=dtype)
 
 
 def _as_objects(values: Any) -> np.ndarray[Any, Any]:
@@ -179,7 +180,7 @@ FAILURES: Final = Schema(
     + _INSTANCE_FACTS
     + _PAYLOADS
     + _columns(
-        ("top_frame", TEXT, "innermost frame of the application, `module.function`"),
+        ("top_frame", TEXT, "innermost frame of the application, `module:function`"),
         ("blocked", OBJECT, "tasks that cannot run because of it, nearest first: list of str"),
     )
     + _OBSERVED

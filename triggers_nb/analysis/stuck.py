@@ -17,6 +17,9 @@ LEASE_OUT: Final = "lease run out"
 #: From when on an instance that is scheduled or running counts as stuck, unless asked otherwise.
 OLDER_THAN: Final = "1h"
 
+#: For how many microseconds recovery may be late before what is due counts as stuck.
+OVERDUE_US: Final = 10_000_000
+
 #: Statuses, by their codes, in which an instance can be stuck.
 STUCK_CODES: Final = (CODES[SCHEDULED], CODES[RUNNING])
 
@@ -49,12 +52,12 @@ def why_stuck(
     """
     if status == CODES[SCHEDULED]:
         item = due.get(HANDOVER + name)
-        if item is not None and item.due_us <= now_us:
+        if item is not None and item.due_us + OVERDUE_US <= now_us:
             return PENDING
         return SCHEDULED_LONG if now_us - since_us > older_than_us + round(cooldown_s * 1e6) else None
     if status == CODES[RUNNING]:
         item = due.get(LEASE + name)
-        if item is not None and item.due_us <= now_us:
+        if item is not None and item.due_us + OVERDUE_US <= now_us:
             return LEASE_OUT
         return RUNNING_LONG if now_us - since_us > older_than_us else None
     return None
