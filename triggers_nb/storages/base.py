@@ -101,7 +101,8 @@ class BaseTriggerStorage:
         self.call_hooks = True
         #: Epoch that the session must have when a change rests on `expected`.
         self.expected_epoch: int | None = None
-        self._kept = _Kept()
+        #: What earlier changes saw; a change takes one for itself alone.
+        self._kept: list[_Kept] = []
         self._lock = threading.local()
 
     def derive(
@@ -119,7 +120,7 @@ class BaseTriggerStorage:
         other.provenance = provenance or self.provenance
         other.expected = self.expected if expected is None else expected
         vars(other).update(others)
-        other._kept = _Kept()
+        other._kept = []
         other._lock = threading.local()
         return other
 
@@ -404,8 +405,10 @@ class _Transaction:
     ) -> None:
         self.storage, self.action, self.decide, self.prepare = storage, action, decide, prepare
         self.hooked, self.grace_s, self.error = hooked, grace_s, error
-        # Shared with other threads' transactions on this handle: whatever they put there, the commit compares.
-        self.kept = storage._kept
+        try:
+            self.kept = storage._kept.pop()
+        except IndexError:
+            self.kept = _Kept()
         #: Cells known to be current: read, or compared, since this transaction began.
         self.current: set[str] = set()
         self.deadline = time.monotonic() + COMMIT_TIMEOUT_S
@@ -415,9 +418,8 @@ class _Transaction:
         while True:
             outcome = self._attempt()
             if outcome is not None:
-                if len(self.kept.cells) > MAX_KEPT_CELLS:
-                    self.kept = _Kept()
-                self.storage._kept = self.kept
+                if len(self.kept.cells) <= MAX_KEPT_CELLS:
+                    self.storage._kept.append(self.kept)
                 if self.storage.observer is not None:
                     self.storage.observer(outcome)
                 return outcome

@@ -14,17 +14,27 @@ import msgspec
 from triggers_nb.core import records as rec
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import encode_mapping, encode_value
-from triggers_nb.core.configuration import parse_configuration
+from triggers_nb.core.configuration import is_name, parse_configuration
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.metadata import parse_draft
 from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.status import CODES, STATUSES, check_by_hand, check_status
 from triggers_nb.core.work import CREATED_COUNT, HANDOVER, LEASE, Work
-from triggers_nb.errors import InvalidStatus, LockAcquisitionFailed, StaleTarget, UnknownInstance, UnknownTask
+from triggers_nb.errors import (
+    InvalidStatus,
+    InvalidValue,
+    LockAcquisitionFailed,
+    StaleTarget,
+    UnknownInstance,
+    UnknownTask,
+    brief,
+)
 from triggers_nb.storages.base import COMMIT_TIMEOUT_S, BaseTriggerStorage
 
 #: For how long a lock outlives a holder that is killed.
 LOCK_LEASE_S = 5.0
+#: For how long it may be made to.
+MAX_LEASE_S = 1e6
 
 
 @contextmanager
@@ -34,6 +44,8 @@ def locked(storage: BaseTriggerStorage, ttl: float | bool | None, block: bool) -
         yield DraftStorage(storage)
         return
     lease_s = LOCK_LEASE_S if ttl is None or isinstance(ttl, bool) else float(ttl)
+    if not 0 < lease_s < MAX_LEASE_S:
+        raise ValueError(f"ttl is a positive number of seconds, or True for {LOCK_LEASE_S:.0f}; not {ttl!r}")
     lock = _Lock(storage, lease_s)
     lock.acquire(block)
     storage.lock_token = lock.token
@@ -214,12 +226,12 @@ def _is_changed(draft: TaskInstance) -> bool:
     if draft._record is None:
         return True
     stored = TaskInstance.from_record(draft._record, draft.config, draft.revision)
-    return (
-        draft.status != stored.status
-        or draft.abandon_state != stored.abandon_state
-        or (draft._kwargs is not None and draft._kwargs != stored.kwargs)
-        or (draft._metadata is not None and draft._metadata != stored.metadata)
-    )
+    if draft.status != stored.status or draft.abandon_state != stored.abandon_state:
+        return True
+    # Encoded, because values that are equal need not be the same: 1, 1.0 and True.
+    if draft._kwargs is not None and encode_value(draft._kwargs, "kwargs") != encode_value(stored.kwargs):
+        return True
+    return draft._metadata is not None and encode_value(draft._metadata, "metadata") != encode_value(stored.metadata)
 
 
 def write_draft(work: Work, draft: TaskInstance) -> None:
@@ -266,11 +278,18 @@ def _filled(
         base,
         status=CODES[status],
         stamps=rec.touch_stamps(base.stamps, work.now_us, entered),
-        seen=tuple(sorted(draft.abandon_state)),
+        seen=_seen(draft),
         kwargs=encode_kwargs(draft.kwargs),
         metadata=own.metadata,
         **own.fields,
     )
+
+
+def _seen(draft: TaskInstance) -> tuple[str, ...]:
+    for trigger in draft.abandon_state:
+        if not is_name(trigger):
+            raise InvalidValue("abandon_state", trigger, "expected the names of triggers")
+    return tuple(sorted(set(draft.abandon_state)))
 
 
 def _put(work: Work, before: InstanceRecord, after: InstanceRecord) -> None:
@@ -284,9 +303,9 @@ def _put(work: Work, before: InstanceRecord, after: InstanceRecord) -> None:
 
 def encode_kwargs(kwargs: object, path: str = "kwargs") -> dict[str, Raw]:
     """Encode the kwargs of each trigger, each on its own."""
-    encode_value(list(kwargs) if isinstance(kwargs, Mapping) else [], path)
     if not isinstance(kwargs, Mapping):
-        from triggers_nb.errors import InvalidValue
-
         raise InvalidValue(path, kwargs, "expected a mapping of triggers to their kwargs")
+    for trigger in kwargs:
+        if not is_name(trigger):
+            raise InvalidValue(f"{path}[{brief(trigger)}]", trigger, "expected a trigger's name")
     return {trigger: Raw(encode_mapping(value, f"{path}[{trigger!r}]")) for trigger, value in kwargs.items()}
