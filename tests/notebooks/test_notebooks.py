@@ -1,35 +1,72 @@
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+each_notebook = pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
-def notebook(request):
-    return nbformat.read(request.param, as_version=4)
+def read(name):
+    return nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
 
 
-def test_a_notebook_is_kept_without_outputs(notebook):
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """A function that runs a notebook in an empty directory, with a storage of its own, and returns its outputs."""
+
+    @cache
+    def run(name):
+        directory = tmp_path_factory.mktemp(name)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("TRIGGERS_URL", f"sqlite:///{directory / 'notebook.db'}")
+            client = NotebookClient(read(name), timeout=240, resources={"metadata": {"path": str(directory)}})
+            executed = client.execute()
+        return [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
+
+    return run
+
+
+@each_notebook
+def test_a_notebook_is_kept_without_outputs(name):
+    notebook = read(name)
+
     nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
     for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
-        assert set(cell.metadata) <= {"tags"}
-    assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_a_notebook_runs_from_top_to_bottom(notebook, tmp_path, monkeypatch):
-    monkeypatch.setenv("TRIGGERS_URL", f"sqlite:///{tmp_path / 'notebook.db'}")
+@each_notebook
+def test_a_notebook_runs_from_top_to_bottom(name, outputs):
+    said = outputs(name)
 
-    executed = NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert [output for output in said if output.output_type == "error"] == []
+    assert [output.text for output in said if output.get("name") == "stderr" and "Warning" in output.text] == []
+    assert any("text/html" in output.get("data", {}) for output in said)
 
-    outputs = [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert [output for output in outputs if output.output_type == "error"] == []
-    assert any("text/html" in output.get("data", {}) for output in outputs)
-    assert [output.text for output in outputs if output.get("name") == "stderr" and "Warning" in output.text] == []
+
+def test_the_blizzard_shows_what_failed_and_ends_with_nothing_open(outputs):
+    shown = "\n".join(
+        text
+        for output in outputs("01_blizzard")
+        for text in (output.get("text"), *output.get("data", {}).values())
+        if text
+    )
+
+    for fact in (
+        "622 of 930 sessions are resolved",
+        "the flight has no tail number",
+        "airport &#x27;SJU&#x27; is not in the list",
+        "163 planes found, 128 not",
+        "472 cancelled flights are rebooked",
+    ):
+        assert fact in shown.replace("&#39;", "&#x27;").replace("'", "&#x27;")
+    assert shown.count("image/svg+xml") >= 2
