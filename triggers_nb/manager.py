@@ -21,16 +21,19 @@ from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.status import check_status
 from triggers_nb.core.work import HANDOVER, HOOKS, LEASE, HookCall, Slice, Step, Work, decode_hooks
 from triggers_nb.errors import (
+    HandoverRefused,
+    InvalidStatus,
     InvalidValue,
     ManagerMismatch,
     NoRunner,
+    StorageError,
     TaskNotFound,
     UnknownInstance,
     WorkerLost,
 )
 from triggers_nb.registry import Registry
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
-from triggers_nb.storages.base import BaseTriggerStorage, Outcome
+from triggers_nb.storages.base import BaseTriggerStorage, Outcome, storage_backends
 from triggers_nb.storages.drafts import encode_kwargs
 from triggers_nb.storages.leases import keep_alive
 from triggers_nb.storages.store import DueItem
@@ -400,6 +403,10 @@ class TriggerManager:
 
     def _check_runners(self, step: Step, session: Slice) -> None:
         """Refuse, before the commit, what could never be handed over."""
+        if self.storage.handover == "defer":
+            if step.scheduled and not self.storage.store.embedded:
+                refuse_local_classes(self)
+            return
         for task in {record.task for record in step.scheduled}:
             config: rec.ConfigRecord = step.records.get(rec.CONFIG + task) or session.get(rec.CONFIG + task)  # type: ignore[assignment]
             choice = self.choose_runner(config)
@@ -444,13 +451,22 @@ class TriggerManager:
                 logger.error(
                     "instance %s of session %r could not be handed over", instance.name, self.storage.uid, exc_info=True
                 )
-                self.storage.store.postpone(self.storage.uid, HANDOVER + instance.name, retry_s)
+                self._try_again(HANDOVER + instance.name, retry_s)
                 errors.append(error)
         return errors
 
+    def _try_again(self, item: str, delay_s: float) -> None:
+        try:
+            self.storage.store.postpone(self.storage.uid, item, delay_s)
+        except StorageError as error:
+            logger.warning("%s of session %r stays due as it was: %s", item, self.storage.uid, error)
+
     def _fail_scheduled(self, name: str, error: Exception) -> None:
         failure = describe(error)
-        self._change("fail", lambda work: transitions.fail_scheduled(work, name, failure), in_worker=True)
+        try:
+            self._change("fail", lambda work: transitions.fail_scheduled(work, name, failure), in_worker=True)
+        except (StorageError, InvalidStatus) as trouble:
+            logger.warning("instance %s of session %r could not be failed: %s", name, self.storage.uid, trouble)
 
     # Calling hooks ------------------------------------------------------------------------------------------------
 
@@ -468,7 +484,10 @@ class TriggerManager:
                     self._record_hook_error(call, error)
                     errors.append(error)
         if item:
-            store.settle(uid, item)
+            try:
+                store.settle(uid, item)
+            except StorageError as error:
+                logger.warning("recovery will call the hooks of session %r once more: %s", uid, error)
         return errors
 
     def _call_hook(self, call: HookCall, instances: Mapping[str, TaskInstance]) -> None:
@@ -533,8 +552,8 @@ class TriggerManager:
         if instance.status != "scheduled":
             store.settle(uid, item)
             return "nothing"
-        waiting_s = (store.now_us() - rec.to_us(instance.metadata["timestamps"]["scheduled"])) / 1e6
-        delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S)
+        waiting_s = (store.now_us() - rec.to_us(instance.metadata["timestamps"]["scheduled"])) / 1e6 - instance.cooldown
+        delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S) + max(0.0, -waiting_s)
         if not store.postpone(uid, item, delay_s, due_us=due.due_us):
             return "nothing"
         errors = self.hand_over([instance], delay_s)
@@ -544,7 +563,10 @@ class TriggerManager:
         if not self.storage.store.postpone(self.storage.uid, item, settings.grace_s(), due_us=due.due_us):
             return "nothing"
         failure = describe(WorkerLost("the worker that ran it died, or gave no sign of life until its lease ran out"))
-        return "worker lost" if self.fail_running(item[len(LEASE) :], due.data, failure) else "nothing"
+        if self.fail_running(item[len(LEASE) :], due.data, failure):
+            return "worker lost"
+        self.storage.store.settle(self.storage.uid, item)
+        return "nothing"
 
     def fail_running(self, name: str, token: bytes, failure: transitions.Failure) -> bool:
         """Fail an instance that the holder of `token` was running; False if it has moved on."""
@@ -554,9 +576,7 @@ class TriggerManager:
             nonlocal failed
             failed = transitions.fail_lost(work, name, token, failure)
 
-        outcome = self._change("worker_lost", decide, instance=name, in_worker=True)
-        if outcome.committed is None:
-            self.storage.store.settle(self.storage.uid, LEASE + name)
+        self._change("worker_lost", decide, instance=name, in_worker=True)
         return failed
 
     def _recover_hooks(self, item: str, due: DueItem) -> str:
@@ -600,6 +620,24 @@ def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:
     """Public methods that a class overrides although cascades do not go through them, sorted."""
     public = (name for name, value in vars(TriggerManager).items() if callable(value) and not name.startswith("_"))
     return tuple(sorted(name for name in public if getattr(cls, name) is not getattr(TriggerManager, name)))
+
+
+def refuse_local_classes(manager: TriggerManager) -> None:
+    """Refuse to leave work to another process that would not find the manager's or the storage's class.
+
+    Raises
+    ------
+    HandoverRefused
+        If one of them is registered under no key, or in this process only.
+    """
+    for registry, owner in ((trigger_managers, manager), (storage_backends, manager.storage)):
+        key = registry.key_of(type(owner))
+        if key is None or registry.is_local(key):
+            known = "is registered under no key" if key is None else f"is registered as {key!r} in this process only"
+            raise HandoverRefused(
+                f"{type(owner).__qualname__} {known}: a worker could not find it. "
+                f"Register it under the entry-point group {registry.group!r} of an installed distribution"
+            )
 
 
 #: Classes that were warned about.

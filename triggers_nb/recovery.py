@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
 
 from triggers_nb.core import records as rec
 from triggers_nb.core.events import Provenance
+from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import RegistryError, TriggersError
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.storages.cache import CacheStorageBackend
@@ -16,13 +19,19 @@ from triggers_nb.task import worker_actor
 
 logger = logging.getLogger("triggers_nb.recovery")
 
+#: So many hand-overs in a row that fail mean that the broker is down: everything else waits for the next time.
+MAX_FAILURES_IN_A_ROW = 10
+#: How many items are read at once.
+ITEMS_AT_ONCE = 1000
+
 
 def recover(
     url: str | Store | None = None, *, limit: int | None = None, runner: str | None = None, celery_app: object = None
 ) -> dict[str, int]:
     """Take up everything that is due in all sessions; see ``TriggerManager.recover``.
 
-    Costs next to nothing while nothing is due, whatever the number of sessions. Safe from several places at once.
+    Costs next to nothing while nothing is due, whatever the number of sessions. Safe from several places at once. Stops
+    early when one hand-over after the other fails, as happens while the broker is down.
 
     Parameters
     ----------
@@ -38,8 +47,8 @@ def recover(
     Returns
     -------
     dict of str to int
-        How many items were ``handed over``, had their ``hooks called``, whose ``worker lost`` it, ``failed``, or
-        needed ``nothing`` any more.
+        How many items were ``handed over``, had their ``hooks called``, whose ``worker lost`` it, ``failed``, needed
+        ``nothing`` any more, or are ``out of reach``, as their manager is not installed here.
 
     Examples
     --------
@@ -48,16 +57,29 @@ def recover(
     """
     store = url if isinstance(url, Store) else open_store(default_url() if url is None else url)
     done: Counter[str] = Counter()
+    failures = 0
+    for uid, item, due in islice(_due_items(store), limit):
+        outcome = _recover_one(store, uid, item, due, runner, celery_app)
+        done[outcome] += 1
+        if item.startswith(HANDOVER) and outcome in ("failed", "handed over"):
+            failures = failures + 1 if outcome == "failed" else 0
+        if failures == MAX_FAILURES_IN_A_ROW:
+            logger.error("%d hand-overs in a row have failed: everything else stays due", failures)
+            break
+    return dict(done)
+
+
+def _due_items(store: Store) -> Iterator[tuple[str, str, DueItem]]:
+    """Everything that is due, each once, longest due first."""
     seen: set[tuple[str, str, int]] = set()
     while True:
-        batch = [each for each in store.due(limit=1000) if (each[0], each[1], each[2].due_us) not in seen]
-        if limit is not None:
-            batch = batch[: limit - done.total()]
-        if not batch:
-            return dict(done)
-        for uid, item, due in batch:
-            seen.add((uid, item, due.due_us))
-            done[_recover_one(store, uid, item, due, runner, celery_app)] += 1
+        # What could not be recovered may still be there.
+        found = store.due(limit=ITEMS_AT_ONCE + len(seen))
+        fresh = [each for each in found if (each[0], each[1], each[2].due_us) not in seen]
+        if not fresh:
+            return
+        seen.update((uid, item, due.due_us) for uid, item, due in fresh)
+        yield from fresh
 
 
 def _recover_one(store: Store, uid: str, item: str, due: DueItem, runner: str | None, celery_app: object) -> str:
@@ -65,7 +87,7 @@ def _recover_one(store: Store, uid: str, item: str, due: DueItem, runner: str | 
         manager = _manager_of(store, uid, runner, celery_app)
     except TriggersError as error:
         logger.error("session %r: %s cannot be recovered here: %s", uid, item, error)
-        return "failed"
+        return "out of reach"
     if manager is None:
         store.settle(uid, item)
         return "nothing"

@@ -39,6 +39,9 @@ else:
 
 logger = logging.getLogger("triggers_nb.task")
 
+#: How long a retry may wait.
+MAX_COOLDOWN_S = 1e9
+
 #: Task classes by name; a class is in here once it is defined.
 _task_classes: dict[str, type[TriggerTask]] = {}
 #: Called with each class that is defined.
@@ -163,8 +166,8 @@ class TriggerTask:
         MaxRetriesExceeded
             If the task has retried itself `max_retries` times; the instance then fails with this.
         """
-        if cooldown is not None and not cooldown >= 0:
-            raise ValueError(f"cooldown is a number of seconds, at least 0, or None; not {cooldown!r}")
+        if cooldown is not None and not 0 <= cooldown < MAX_COOLDOWN_S:
+            raise ValueError(f"cooldown is a number of seconds, 0 <= cooldown < 1e9, or None; not {cooldown!r}")
         if self.request.retries >= self.max_retries:
             raise with_context(
                 MaxRetriesExceeded(f"retry {self.request.retries + 1} of {self.name}, which allows {self.max_retries}"),
@@ -314,7 +317,9 @@ def worker_actor(runner: str) -> str:
     return f"{runner}:{socket.gethostname()}:{os.getpid()}"
 
 
-def run_instance(manager: TriggerManager, instance_name: str, task_class: type[TriggerTask]) -> None:
+def run_instance(
+    manager: TriggerManager, instance_name: str, task_class: type[TriggerTask], token: bytes | None = None
+) -> None:
     """Run a scheduled instance here and now: claim it, run its body, commit how it ended.
 
     A second delivery of the same work, and a result that comes too late, are logged and dropped.
@@ -327,6 +332,8 @@ def run_instance(manager: TriggerManager, instance_name: str, task_class: type[T
         The instance.
     task_class : type of TriggerTask
         What to run.
+    token : bytes, optional
+        Identifies this run; random by default.
 
     Raises
     ------
@@ -335,7 +342,7 @@ def run_instance(manager: TriggerManager, instance_name: str, task_class: type[T
     BaseException
         What the body raised that is no `Exception`, after the instance has failed with it.
     """
-    run = InstanceRun(manager, instance_name, task_class)
+    run = InstanceRun(manager, instance_name, task_class, token)
     try:
         run.claim()
     except ClaimRefused as refusal:
@@ -348,10 +355,12 @@ def run_instance(manager: TriggerManager, instance_name: str, task_class: type[T
 class InstanceRun:
     """One run of an instance: `claim` it, then let its `body` run and end it."""
 
-    def __init__(self, manager: TriggerManager, name: str, task_class: type[TriggerTask]) -> None:
+    def __init__(
+        self, manager: TriggerManager, name: str, task_class: type[TriggerTask], token: bytes | None = None
+    ) -> None:
         self.manager, self.name = manager, name
         self.task = task_class()
-        self.token = os.urandom(16)
+        self.token = token or os.urandom(16)
         self.lease_s = settings.lease_s()
         self.kwargs: dict[str, Any] = {}
 
@@ -370,7 +379,7 @@ class InstanceRun:
             kwargs = {trigger: decode_value(raw) for trigger, raw in record.kwargs.items()}
             self.kwargs = merge(params, kwargs)
             self.task.request.retries = record.retries
-            metadata = {"actualKwargs": Raw(encode_mapping(self.kwargs, "kwargs"))}
+            metadata = {"actualKwargs": Raw(encode_mapping(self.kwargs, "kwargs", depth=-1))}
             transitions.claim(work, self.name, self.token, self.lease_s, metadata)
 
         self.manager._change("claim", decide, instance=self.name, in_worker=True)

@@ -172,20 +172,30 @@ class Work:
         Seconds after which a hand-over or a hook that has not happened is recovered.
     hooked : frozenset of str
         Hooks that the manager overrides; only those are recorded as pending.
+    is_deferred : bool
+        Whether all hand-overs are left to recovery, so that they are due at once.
     """
 
     __slots__ = (
-        "_dirty", "action", "changes", "counts", "due", "grace_s", "hooked", "hooks", "now_us", "scheduled", "session",
-        "timeout_s",
+        "_dirty", "action", "changes", "counts", "due", "grace_s", "handover_s", "hooked", "hooks", "now_us",
+        "scheduled", "session", "timeout_s",
     )  # fmt: skip
 
     def __init__(
-        self, session: Slice, action: str, now_us: int, *, grace_s: float = 30.0, hooked: frozenset[str] = frozenset()
+        self,
+        session: Slice,
+        action: str,
+        now_us: int,
+        *,
+        grace_s: float = 30.0,
+        hooked: frozenset[str] = frozenset(),
+        is_deferred: bool = False,
     ) -> None:
         self.session = session
         self.action = action
         self.now_us = now_us
         self.grace_s = grace_s
+        self.handover_s = 0.0 if is_deferred else grace_s
         self.hooked = hooked
         self._dirty: dict[str, Record] = {}
         self.counts: dict[str, int] = {}
@@ -302,7 +312,7 @@ class Work:
     def schedule(self, record: InstanceRecord, cause: str | None = None, delay_s: float = 0.0) -> InstanceRecord:
         """Schedule an unstarted instance and record the pending hand-over."""
         after = self.enter(record, "scheduled", cause)
-        self.due[HANDOVER + after.name] = (delay_s + self.grace_s, b"")
+        self.due[HANDOVER + after.name] = (delay_s + self.handover_s, b"")
         self.scheduled.append(after)
         return after
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, ClassVar
 
 import celery
-from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from billiard.einfo import ExceptionWithTraceback
+from billiard.exceptions import Terminated
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from celery.worker.request import Request
 
 from triggers_nb.core.events import Provenance
 from triggers_nb.core.failures import describe
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.errors import HandoverRefused, StorageError, WorkerLost
-from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.manager import TriggerManager, refuse_local_classes, trigger_managers
 from triggers_nb.recovery import recover
 from triggers_nb.runners.base import BaseTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage, storage_backends
@@ -26,6 +30,9 @@ logger = logging.getLogger("triggers_nb.runners.celery")
 
 #: Name of the Celery task that recovers all sessions, for a beat schedule.
 RECOVER_TASK = "triggers_nb.recover"
+
+#: What Celery reports when the process that ran a task is gone.
+_LOST = (WorkerLostError, Terminated, SystemExit, KeyboardInterrupt)
 
 
 class CeleryTaskRunner(BaseTaskRunner):
@@ -52,7 +59,7 @@ class CeleryTaskRunner(BaseTaskRunner):
                 "storage_id": storage.store.storage_id,
                 "trigger_kwargs": _portable(merge(task_instance.config.with_params, task_instance.kwargs)),
             },
-            countdown=task_instance.cooldown or None,
+            countdown=_countdown_s(task_instance),
         )
 
     def check(self, manager: TriggerManager, run: str) -> None:
@@ -61,24 +68,17 @@ class CeleryTaskRunner(BaseTaskRunner):
         Raises
         ------
         HandoverRefused
-            If the storage is embedded, or workers could not find the manager's, the storage's or the task's class.
+            If the storage is embedded, if workers could not find the manager's, the storage's or the task's class, or
+            if there is no Celery application to send it with.
         """
         if manager.storage.store.embedded:
             raise HandoverRefused(
                 f"{manager.storage.store.url} belongs to this machine alone: Celery workers cannot be sent there. "
                 "Use a Redis URL, or runner='threading'"
             )
-        for registry, owner in ((trigger_managers, manager), (storage_backends, manager.storage)):
-            key = registry.key_of(type(owner))
-            if key is None or registry.is_local(key):
-                known = (
-                    "is registered under no key" if key is None else f"is registered as {key!r} in this process only"
-                )
-                raise HandoverRefused(
-                    f"{type(owner).__qualname__} {known}: a worker could not find it. "
-                    f"Register it under the entry-point group {registry.group!r} of an installed distribution"
-                )
+        refuse_local_classes(manager)
         _refuse_local_task(run)
+        find_app(manager.storage.celery_app)
 
 
 def _refuse_local_task(run: str) -> None:
@@ -96,7 +96,8 @@ def _refuse_local_task(run: str) -> None:
 def register_tasks(app: celery.Celery) -> None:
     """Make every trigger task, defined by now or later, a Celery task of an application.
 
-    Also registers the task ``triggers_nb.recover``, to be put into the beat schedule.
+    Also registers the task ``triggers_nb.recover``, to be put into the beat schedule. The application may be configured
+    before or after; modules that define tasks belong into its ``include``, unless something else imports them.
 
     Parameters
     ----------
@@ -107,25 +108,45 @@ def register_tasks(app: celery.Celery) -> None:
     def register(task_class: type[TriggerTask]) -> None:
         app.register_task(type(task_class.__name__, (TriggerCeleryTask,), {"name": task_class.name})())
 
-    watch_tasks(register)
-    app.register_task(RecoverTask())
+    def register_all(**_: object) -> None:
+        watch_tasks(register)
+        app.register_task(RecoverTask())
+
+    if app.finalized:
+        register_all()
+    else:
+        # Not before it is configured: a task takes its settings when it is registered.
+        app.on_after_finalize.connect(register_all, weak=False)
 
 
 class TriggerRequest(Request):  # type: ignore[misc]
     """A delivery whose worker process may be killed: the instance fails at once, not only when its lease runs out."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
-        """Fail the instance when the hard time limit has killed its process."""
+        """Fail the instance when the hard time limit kills its process."""
         super().on_timeout(soft, timeout)
         if not soft:
-            _fail_delivery(self.kwargs, TimeLimitExceeded(timeout))
+            self._fail(TimeLimitExceeded(timeout))
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """Fail the instance when its process died."""
         error = exc_info.exception
-        if isinstance(error, WorkerLostError):
-            _fail_delivery(self.kwargs, WorkerLost(f"the worker process that ran it died: {error}"))
+        if isinstance(error, ExceptionWithTraceback):
+            error = error.exc
+        if isinstance(error, _LOST):
+            self._fail(WorkerLost(f"the worker process that ran it died: {error!r}"))
         return super().on_failure(exc_info, send_failed_event, return_ok)
+
+    def _fail(self, error: Exception) -> None:
+        if self.worker_pid is None:
+            return  # no process has taken it
+        try:
+            kwargs: Mapping[str, Any] = self.kwargs
+            manager = _manager(kwargs, self.task.app)
+            token = claim_token(self.id, self.hostname, self.worker_pid)
+            manager.fail_running(kwargs["instance_name"], token, describe(error))
+        except Exception:
+            logger.exception("the instance of a killed worker process could not be failed; its lease will run out")
 
 
 class TriggerCeleryTask(celery.Task):  # type: ignore[misc]
@@ -155,9 +176,20 @@ class TriggerCeleryTask(celery.Task):  # type: ignore[misc]
         UnknownSession, UnknownInstance
             If there is nothing of that name.
         """
-        manager = _manager(manager_type, storage_type, storage_uid, storage_id, self.app)
-        manager.storage[instance_name]
-        run_instance(manager, instance_name, find_task(self.name))
+        sent = {
+            "manager_type": manager_type,
+            "storage_type": storage_type,
+            "storage_uid": storage_uid,
+            "storage_id": storage_id,
+        }
+        manager = _manager(sent, self.app)
+        token = claim_token(self.request.id, self.request.hostname, os.getpid())
+        try:
+            run_instance(manager, instance_name, find_task(self.name), token)
+        except SoftTimeLimitExceeded as error:
+            # Not the body was interrupted, which fails the instance, but a commit.
+            manager.fail_running(instance_name, token, describe(error))
+            raise
 
 
 class RecoverTask(celery.Task):  # type: ignore[misc]
@@ -180,7 +212,7 @@ def find_app(app: object) -> celery.Celery:
         If there is none of that name.
     """
     if app is None:
-        return celery.current_app
+        return _current_app()
     if isinstance(app, str):
         module, _, attribute = app.partition(":")
         try:
@@ -194,35 +226,45 @@ def find_app(app: object) -> celery.Celery:
     return app
 
 
-def _manager(
-    manager_type: str, storage_type: str, uid: str, storage_id: str | None, app: celery.Celery
-) -> TriggerManager:
-    """Rebuild the manager that sent the work."""
-    storage: BaseTriggerStorage = storage_backends.get(storage_type, uid)
+def _current_app() -> celery.Celery:
+    app = celery.current_app._get_current_object()
+    if app.set_as_current or app.conf.broker_url:
+        return app
+    # The one that Celery makes when there is none; it would look for RabbitMQ on this machine.
+    raise HandoverRefused(
+        "no Celery application is known in this process: pass celery_app='module:attribute' of yours (with connect, or "
+        "on the handle), import it, or set CELERY_BROKER_URL"
+    )
+
+
+def claim_token(delivery: str | None, hostname: str | None, pid: int) -> bytes:
+    """Token with which a process claims the instance of a delivery; both it and its parent can tell it.
+
+    It need not be secret, and is used once: of an instance there is one claim.
+    """
+    return hashlib.blake2b(f"{delivery}\0{hostname}\0{pid}".encode(), digest_size=16).digest()
+
+
+def _manager(sent: Mapping[str, Any], app: celery.Celery) -> TriggerManager:
+    """Rebuild the manager that sent a message; those of 2018 carry no ``storage_id``."""
+    uid, expected = sent["storage_uid"], sent.get("storage_id")
+    storage: BaseTriggerStorage = storage_backends.get(sent["storage_type"], uid)
     found = storage.store.storage_id
-    if storage_id is not None and storage_id != found:
+    if expected is not None and expected != found:
         raise StorageError(
-            f"the work of session {uid!r} is in storage {storage_id!r}, this worker looks into {found!r} "
+            f"the work of session {uid!r} is in storage {expected!r}, this worker looks into {found!r} "
             f"({storage.store.url}): give it the same TRIGGERS_URL"
         )
     own = storage.derive(provenance=Provenance(actor=worker_actor("celery")), fallback_runner="celery", celery_app=app)
-    return trigger_managers.get_class(manager_type)(own)
+    return trigger_managers.get_class(sent["manager_type"])(own)
 
 
-def _fail_delivery(kwargs: Mapping[str, Any], error: BaseException) -> None:
-    """Fail the instance that a killed process was running."""
-    try:
-        name = kwargs["instance_name"]
-        manager = _manager(
-            kwargs["manager_type"],
-            kwargs["storage_type"],
-            kwargs["storage_uid"],
-            kwargs.get("storage_id"),
-            celery.current_app,
-        )
-        manager.fail_running(name, manager.storage.claim_of(name), describe(error))
-    except Exception:
-        logger.exception("the instance of a killed worker process could not be failed; its lease will run out")
+def _countdown_s(instance: TaskInstance) -> float | None:
+    """What is left of an instance's cooldown."""
+    if not instance.cooldown:
+        return None
+    since: datetime = instance.metadata["timestamps"]["scheduled"]
+    return max(0.0, instance.cooldown - (datetime.now(UTC) - since).total_seconds())
 
 
 def _portable(value: Any) -> Any:

@@ -168,12 +168,6 @@ class BaseTriggerStorage:
 
     iter_instances = __iter__
 
-    def claim_of(self, instance_name: str) -> bytes:
-        """Token of whoever runs, or ran, an instance; empty if it has not started."""
-        record = self[instance_name]._record
-        assert record is not None
-        return record.claim
-
     def exists(self) -> bool:
         """Whether the session exists."""
         return self.store.read(self.uid, (rec.HEAD,), follow=False) is not None
@@ -429,7 +423,8 @@ class _Transaction:
         session = Slice(storage.uid, kept.epoch, kept.cells)
         commit_id = os.urandom(16)
         now_us = time.time_ns() // 1000
-        work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked)
+        is_deferred = storage.handover == "defer"
+        work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked, is_deferred=is_deferred)
         try:
             self._check_expected(session)
             self.decide(work)

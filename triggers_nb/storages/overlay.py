@@ -45,7 +45,7 @@ class OverlayStore(Store):
 
     def __init__(self, base: Store, uid: str) -> None:
         self.embedded = base.embedded  # type: ignore[misc]
-        self.url, self.storage_id = base.url, base.storage_id
+        self.url = self.storage_id = base.url
         self._base, self._uid = base, uid
         self._fetched: dict[str, Cell | None] = {}
         self._written: dict[str, Cell] = {}

@@ -151,8 +151,7 @@ class Store(ABC):
     #: How it can be shown: an absolute URL without credentials.
     url: str
 
-    #: What another process passes to `triggers_nb.storages.urls.open_store` to open the same store, without
-    #: credentials (they come from that process's own settings).
+    #: Identifies what is stored: the same in every process, however its URL is spelled. Without credentials.
     storage_id: str
 
     @abstractmethod

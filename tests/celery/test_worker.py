@@ -1,0 +1,207 @@
+"""What a real worker does with what is sent to it."""
+
+import os
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from tests.celery import app as application
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+VALUES = {
+    "none": None,
+    "flags": [True, False],
+    "number": 2**62,
+    "ratio": 0.1,
+    "text": "naïve 'quoted' \u2028 text",
+    "nested": {"list": [1, {"deep": [None]}], "empty": {}},
+    "moment": datetime(2013, 2, 8, 17, 30, 1, 234567, tzinfo=UTC),
+    "naive": datetime(2013, 2, 8, 17, 30),
+    "day": date(2013, 2, 8),
+    "clock": time(23, 59, 59, 999999),
+    "span": timedelta(days=-1, microseconds=5),
+    "price": Decimal("1.10"),
+    "key": UUID(int=7),
+    "raw": b"\x00\xff",
+    "seats": {"1A", "1B"},
+}
+
+
+def test_a_cascade_goes_through_the_custom_manager_in_the_worker(session):
+    session.configure(
+        t_pack={"after": ["paid"], "run": "tests.Echo"}, t_ship={"after": ["t_pack"], "run": "tests.Echo"}
+    )
+
+    session.manager.fire("paid", {"amount": 20})
+
+    session.wait(t_ship__0="finished")
+    hooks = [session.wait_for_hook() for _ in range(3)]
+    assert [hook[:2] for hook in hooks] == [("paid", ["t_pack#0"]), ("t_pack", ["t_ship#0"]), ("t_ship", [])]
+    assert hooks[0][2] == os.getpid()
+    assert os.getpid() not in (hooks[1][2], hooks[2][2])
+    assert session["t_pack#0"].metadata["result"]["given"] == {"paid": {"amount": 20}}
+
+
+def test_kwargs_of_every_kind_arrive_as_they_went(session):
+    session.configure(t_echo={"after": ["start"], "run": "tests.Echo", "withParams": {"start": {"param": Decimal(3)}}})
+
+    session.manager.fire("start", VALUES)
+
+    session.wait(t_echo__0="finished")
+    assert session["t_echo#0"].metadata["result"]["given"] == {"start": {**VALUES, "param": Decimal(3)}}
+
+
+def test_work_is_routed_by_the_application(session):
+    session.configure(
+        t_plain={"after": ["start"], "run": "tests.Echo"}, t_express={"after": ["start"], "run": "tests.Express"}
+    )
+
+    session.manager.fire("start")
+
+    session.wait(t_plain__0="finished", t_express__0="finished")
+    assert session["t_plain#0"].metadata["result"]["queue"] == "celery"
+    assert session["t_express#0"].metadata["result"]["queue"] == "express"
+
+
+def test_a_task_retries_itself_after_its_cooldown_and_not_too_often(session):
+    session.configure(t_try={"after": ["start"], "run": "tests.KeepTrying"})
+
+    session.manager.fire("start")
+    session.wait(t_try__0="replayed", t_try__1="replayed", t_try__2="failed")
+
+    # Then each retry was sent with what was left of its cooldown
+    for parent, clone in (("t_try#1", "t_try#1"), ("t_try#2", "t_try#2")):
+        instance = session[clone]
+        assert instance.cooldown == 0.2
+        assert instance.metadata["parent"] == f"t_try#{int(parent[-1]) - 1}"
+    eta = datetime.fromisoformat(session["t_try#1"].metadata["eta"])
+    assert abs(eta - session["t_try#1"].metadata["timestamps"]["scheduled"] - timedelta(seconds=0.2)) < timedelta(
+        seconds=0.1
+    )
+    # And the last one fails with that
+    assert session["t_try#2"].metadata["exceptionType"] == "triggers_nb.errors.MaxRetriesExceeded"
+
+    # When somebody replays it, then it may retry itself as often again
+    session.manager.replay_failed_instance("t_try#2")
+    session.wait(t_try__3="replayed", t_try__4="replayed", t_try__5="failed")
+
+
+def test_of_two_deliveries_one_runs_and_the_other_is_dropped_and_logged(session, worker):
+    session.configure(t_wait={"after": ["start"], "run": "tests.Wait"})
+    session.manager.fire("start")
+    session.wait_for_report()
+
+    # When the same work is delivered again, while it runs and after that
+    message = {
+        "instance_name": "t_wait#0",
+        "manager_type": "orders",
+        "storage_type": "cache",
+        "storage_uid": session.uid,
+        "storage_id": session.store.storage_id,
+        "trigger_kwargs": {},
+    }
+    application.app.send_task("tests.Wait", kwargs=message)
+    worker.wait_for_log(f"instance 't_wait#0' of session {session.uid!r} is running: it does not start")
+    session.let_go()
+    session.wait(t_wait__0="finished")
+    application.app.send_task("tests.Wait", kwargs=message)
+
+    # Then nothing ran but the first
+    worker.wait_for_log(f"instance 't_wait#0' of session {session.uid!r} is finished: it does not start")
+    assert session.reports() == []
+    assert session["t_wait#0"].status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"storage_id": "redis:another"}, "StorageError"),
+        ({"storage_uid": "nobody"}, "UnknownSession"),
+        ({"instance_name": "t_echo#1"}, "UnknownInstance"),
+        ({"manager_type": "ordrs"}, "Did you mean 'orders'"),
+    ],
+)
+def test_a_message_that_leads_nowhere_is_an_error_of_the_worker(session, worker, change, complaint):
+    session.configure(t_echo={"after": ["never"], "run": "tests.Echo"})
+    message = {
+        "instance_name": "t_echo#0",
+        "manager_type": "orders",
+        "storage_type": "cache",
+        "storage_uid": session.uid,
+        "trigger_kwargs": {},
+    }
+
+    sent = application.app.send_task("tests.Echo", kwargs=message | change)
+
+    said = worker.wait_for_log(f"[{sent.id}] raised unexpected")
+    assert complaint in said[said.index(f"[{sent.id}] raised unexpected") :]
+
+
+def test_a_message_of_2018_is_understood(session):
+    session.configure(t_echo={"after": ["start"], "run": "tests.Echo"})
+    session.manager.storage.handover = "defer"
+    session.manager.fire("start", {"old": True})
+
+    application.app.send_task(
+        "tests.Echo",
+        kwargs={
+            "instance_name": "t_echo#0",
+            "manager_type": "orders",
+            "storage_type": "cache",
+            "storage_uid": session.uid,
+            "trigger_kwargs": {"start": {"old": True}},
+        },
+    )
+
+    session.wait(t_echo__0="finished")
+
+
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        ("tests.WaitSoftly", "celery.exceptions.SoftTimeLimitExceeded"),
+        ("tests.WaitHard", "celery.exceptions.TimeLimitExceeded"),
+        ("tests.Exit", "builtins.SystemExit"),
+        ("tests.Die", "triggers_nb.errors.WorkerLost"),
+    ],
+)
+def test_a_task_that_is_stopped_has_failed(session, task, error):
+    session.configure(t_stop={"after": ["start"], "run": task}, t_next={"after": ["t_stop"], "run": "tests.Echo"})
+
+    session.manager.fire("start")
+
+    session.wait(t_stop__0="failed")
+    assert session["t_stop#0"].metadata["exceptionType"].removeprefix("billiard.exceptions.") in (
+        error,
+        error.removeprefix("celery.exceptions."),
+    )
+    assert session.statuses() == {"t_stop#0": "failed"}
+    assert "r:t_stop#0" not in session.store.state(session.uid).due
+
+    # And the worker goes on
+    session.configure(t_other={"after": ["other"], "run": "tests.Echo"})
+    session.manager.fire("other")
+    session.wait(t_other__0="finished")
+
+
+def test_a_deferred_hand_over_is_made_where_the_workers_are(session):
+    session.configure(t_echo={"after": ["start"], "run": "tests.Echo"})
+    session.manager.storage.handover = "defer"
+    session.manager.fire("start")
+    assert session["t_echo#0"].status == "scheduled"
+
+    application.app.send_task("triggers_nb.recover")
+
+    session.wait(t_echo__0="finished")
+
+
+def test_a_worker_has_imported_nothing_that_only_notebooks_need(session):
+    session.configure(t_modules={"after": ["start"], "run": "tests.Modules"})
+
+    session.manager.fire("start")
+
+    session.wait(t_modules__0="finished")
+    assert session["t_modules#0"].metadata["result"] == {"heavy": []}
