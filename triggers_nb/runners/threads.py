@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ logger = logging.getLogger("triggers_nb.runners.threads")
 
 #: How many instances run at once in a process.
 MAX_THREADS = 32
+#: How often, and how long each time, a thread without work waits for some.
+IDLE_LOOKS, IDLE_LOOK_S = 20, 0.05
 
 
 class ThreadingTaskRunner(BaseTaskRunner):
@@ -74,6 +77,8 @@ class _Pool:
         self._condition = threading.Condition()
         self._queue: deque[Callable[[], None]] = deque()
         self._threads: set[threading.Thread] = set()
+        #: Threads that wait for work.
+        self._n_idle = 0
         #: Work that is queued, running, or waiting for its cooldown.
         self._outstanding = 0
 
@@ -90,6 +95,9 @@ class _Pool:
     def _enqueue(self, work: Callable[[], None]) -> None:
         with self._condition:
             self._queue.append(work)
+            if self._n_idle >= len(self._queue):
+                self._condition.notify_all()
+                return
             if len(self._threads) >= MAX_THREADS:
                 return
             thread = threading.Thread(target=self._drain, name="triggers_nb worker")
@@ -104,7 +112,7 @@ class _Pool:
     def _drain(self) -> None:
         while True:
             with self._condition:
-                if not self._queue:
+                if not self._queue and not self._wait():
                     self._threads.discard(threading.current_thread())
                     return
                 work = self._queue.popleft()
@@ -117,6 +125,16 @@ class _Pool:
                 if not self._outstanding:
                     self._condition.notify_all()
 
+    def _wait(self) -> bool:
+        """Wait a while for work, but never for longer than the process lives; whether there is some."""
+        self._n_idle += 1
+        for _ in range(IDLE_LOOKS):
+            if self._queue or not threading.main_thread().is_alive():
+                break
+            self._condition.wait(IDLE_LOOK_S)
+        self._n_idle -= 1
+        return bool(self._queue)
+
     def join(self) -> None:
         with self._condition:
             if threading.current_thread() in self._threads:
@@ -125,3 +143,12 @@ class _Pool:
 
 
 _pool = _Pool()
+
+
+def _forget() -> None:
+    """Start anew in a forked child: the work, and the threads, are those of its parent."""
+    global _pool
+    _pool = _Pool()
+
+
+os.register_at_fork(after_in_child=_forget)
