@@ -37,7 +37,7 @@ EMPTY_MAP: Final = b"\x80"
 NIL: Final = b"\xc0"
 
 
-def encode_value(value: object, path: str = "value") -> bytes:
+def encode_value(value: object, path: str = "value", depth: int = 0) -> bytes:
     """Encode a value.
 
     Parameters
@@ -46,6 +46,8 @@ def encode_value(value: object, path: str = "value") -> bytes:
         What is to be stored. It is copied: changing it later changes nothing stored.
     path : str
         How to call it in an error.
+    depth : int
+        At which level it will stand; -1 for a mapping of values that were encoded on their own.
 
     Raises
     ------
@@ -57,10 +59,10 @@ def encode_value(value: object, path: str = "value") -> bytes:
     >>> decode_value(encode_value({"seats": 178, "on": date(2013, 2, 8)}))
     {'seats': 178, 'on': datetime.date(2013, 2, 8)}
     """
-    return _encode(_plain(value, path, 0))
+    return _encode(_plain(value, path, depth))
 
 
-def encode_mapping(value: object, path: str) -> bytes:
+def encode_mapping(value: object, path: str, depth: int = 0) -> bytes:
     """Encode a mapping with string keys; None counts as an empty one.
 
     Raises
@@ -74,7 +76,7 @@ def encode_mapping(value: object, path: str) -> bytes:
         if not (hasattr(value, "keys") and hasattr(value, "__getitem__")):
             raise InvalidValue(path, value, "expected a mapping with string keys")
         value = dict(value)
-    return encode_value(value, path)
+    return encode_value(value, path, depth)
 
 
 def decode_value(data: bytes | memoryview | msgspec.Raw) -> Any:

@@ -18,12 +18,19 @@ MAX_TRACEBACK = 100_000
 
 def describe(error: BaseException, log_level: int = 0) -> Failure:
     """Describe an exception, its ``context`` (see ``with_context``) included."""
-    text = _clean("".join(traceback.format_exception(error)))
+    text = _clean(_traceback(error))
     if len(text) > MAX_TRACEBACK:
         half = MAX_TRACEBACK // 2
         text = f"{text[:half]}\n  … {len(text) - MAX_TRACEBACK} characters left out …\n{text[-half:]}"
     metadata = {"exceptionInfo": Raw(encode_value(text)), "exceptionContext": Raw(_context(error))}
     return Failure(type=type_name(error), message=message_of(error), metadata=metadata, log_level=log_level)
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as trouble:
+        return f"<traceback cannot be shown: {type(trouble).__name__}>"
 
 
 def type_name(error: BaseException) -> str:
@@ -43,18 +50,21 @@ def message_of(error: BaseException) -> str:
 
 
 def _context(error: BaseException) -> bytes:
-    context: Any = getattr(error, "context", {})
+    """Encode what was attached to an exception; what cannot be stored is described."""
     try:
+        context: Any = getattr(error, "context", {})
         return encode_value(context, "context")
     except InvalidValue:
         pass
+    except Exception as trouble:
+        context = trouble
     items = context.items() if isinstance(context, dict) else [("context", context)]
-    return encode_value({_clean(str(key)): _storable(value) for key, value in items})
+    return encode_value({_clean(key if isinstance(key, str) else brief(key)): _storable(value) for key, value in items})
 
 
 def _storable(value: object) -> Any:
     try:
-        encode_value(value)
+        encode_value(value, depth=1)
     except InvalidValue:
         return _clean(brief(value, 1000))
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from triggers_nb.core.codec import encode_mapping, encode_value
+from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
 from triggers_nb.core.instances import read_metadata
 from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.transitions import OwnFields
@@ -43,6 +43,8 @@ def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
             name, kind = _FIELDS[key]
             if type(value) is not kind:
                 raise InvalidValue(f"{path}[{key!r}]", value, f"expected {kind.__name__}")
+            if kind is int and isinstance(value, int) and not 0 <= value < 2**31:
+                raise InvalidValue(f"{path}[{key!r}]", value, "expected a number from 0 to 2147483647")
             encode_value(value, f"{path}[{key!r}]")
             fields[name] = value
         elif key == "timestamps":
@@ -52,6 +54,13 @@ def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
     return OwnFields(fields=fields, metadata=rest)
 
 
+def _own_moments(stored: InstanceRecord | None) -> set[str]:
+    """Names of moments that an earlier draft set; the engine goes on with ``lastModified``."""
+    if stored is None or "timestamps" not in stored.metadata:
+        return set()
+    return set(decode_value(stored.metadata["timestamps"])) - {"lastModified"}
+
+
 def parse_draft(metadata: Mapping[str, Any], stored: InstanceRecord | None) -> OwnFields:
     """Read all metadata of a draft; what its record says anyway is left out."""
     own = dict(metadata)
@@ -59,9 +68,8 @@ def parse_draft(metadata: Mapping[str, Any], stored: InstanceRecord | None) -> O
     stamps = own.pop("timestamps", {})
     if not isinstance(stamps, Mapping):
         raise InvalidValue("metadata['timestamps']", stamps, "expected a mapping of moments")
-    changed = {key: value for key, value in stamps.items() if before.get("timestamps", {}).get(key) != value}
-    if stored is not None and "timestamps" in stored.metadata:
-        changed = dict(stamps)
+    kept, own_before = before.get("timestamps", {}), _own_moments(stored)
+    changed = {key: value for key, value in stamps.items() if kept.get(key) != value or key in own_before}
     if changed:
         own["timestamps"] = changed
     parsed = parse_metadata(own)

@@ -13,7 +13,7 @@ import msgspec
 
 from triggers_nb.core import records as rec
 from triggers_nb.core import transitions
-from triggers_nb.core.codec import encode_mapping, encode_value
+from triggers_nb.core.codec import encode_mapping
 from triggers_nb.core.configuration import is_name, parse_configuration
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.metadata import parse_draft
@@ -229,9 +229,13 @@ def _is_changed(draft: TaskInstance) -> bool:
     if draft.status != stored.status or draft.abandon_state != stored.abandon_state:
         return True
     # Encoded, because values that are equal need not be the same: 1, 1.0 and True.
-    if draft._kwargs is not None and encode_value(draft._kwargs, "kwargs") != encode_value(stored.kwargs):
+    if draft._kwargs is not None and _bytes(draft._kwargs, "kwargs") != _bytes(stored.kwargs):
         return True
-    return draft._metadata is not None and encode_value(draft._metadata, "metadata") != encode_value(stored.metadata)
+    return draft._metadata is not None and _bytes(draft._metadata, "metadata") != _bytes(stored.metadata)
+
+
+def _bytes(values: object, path: str = "") -> bytes:
+    return encode_mapping(values, path, depth=-1)
 
 
 def write_draft(work: Work, draft: TaskInstance) -> None:
