@@ -11,6 +11,7 @@ import pytest
 from tests.storages.contract import Place
 from tests.storages.redis_servers import (  # noqa: F401  (fixtures)
     own_redis,
+    proxy,
     redis_cluster,
     redis_cluster_place,
     redis_place,

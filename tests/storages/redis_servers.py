@@ -1,12 +1,15 @@
 """Redis servers that the tests start for themselves, on free ports, in a directory of their own; killed at the end."""
 
+import contextlib
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +58,7 @@ class RedisServer:
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def keys(self) -> set[bytes]:
+    def all_keys(self) -> set[bytes]:
         return set(self.admin.keys("*"))
 
 
@@ -109,6 +112,49 @@ class RedisPlace:
         return RedisStore(self.url)
 
 
+class Proxy:
+    """Stands between a store and a server, counts the requests, and can lose an answer."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.n_requests = 0
+        #: A request with these bytes is carried out, but its answer is lost.
+        self.loses: bytes | None = None
+        #: Called when that has happened, before the store notices.
+        self.on_loss: Callable[[], object] = lambda: None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, socket.create_connection(("127.0.0.1", self.target)) as server:
+            while True:
+                ready, _, _ = select.select([client, server], [], [])
+                for source in ready:
+                    data = source.recv(1 << 20)
+                    if not data:
+                        return
+                    if source is server:
+                        client.sendall(data)
+                        continue
+                    self.n_requests += 1
+                    server.sendall(data)
+                    if self.loses is not None and self.loses in data:
+                        self.loses = None
+                        assert server.recv(1 << 20)
+                        self.on_loss()
+                        return
+
+    def close(self) -> None:
+        self._listener.close()
+
+
 def free_port() -> int:
     """Find a port that nobody listens on, nor on the one that a cluster's server uses besides."""
     while True:
@@ -153,3 +199,11 @@ def own_redis() -> Iterator[RedisServer]:
     server = RedisServer("--appendfsync", "always")
     yield server
     server.remove()
+
+
+@pytest.fixture
+def proxy(redis_place: RedisPlace) -> Iterator[Proxy]:
+    """A way to the shared server that can be cut."""
+    found = Proxy(redis_place.servers[0].port)
+    yield found
+    found.close()

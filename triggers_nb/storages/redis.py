@@ -17,7 +17,8 @@ from typing import Final
 from triggers_nb.errors import StorageError
 from triggers_nb.storages import redis_scripts as scripts
 from triggers_nb.storages.redis_checks import check_servers
-from triggers_nb.storages.redis_client import Command, RedisClient, close_client, open_client
+from triggers_nb.storages.redis_client import RedisClient
+from triggers_nb.storages.redis_connections import Command
 from triggers_nb.storages.redis_layout import (
     ALL_BUCKETS,
     STORAGE_ID_KEY,
@@ -33,6 +34,7 @@ from triggers_nb.storages.redis_layout import (
     to_pairs,
     to_us,
 )
+from triggers_nb.storages.redis_registry import close_client, open_client
 from triggers_nb.storages.redis_states import StateReader
 from triggers_nb.storages.redis_urls import parse_redis_url
 from triggers_nb.storages.store import (
@@ -97,8 +99,11 @@ class RedisStore(Store):
     def storage_id(self) -> str:  # type: ignore[override]  # read when it is first needed
         """A random name that is kept with the sessions: the same however the server is spelled."""
         client = self._client
-        client.call("SET", STORAGE_ID_KEY, secrets.token_hex(16), "NX")
-        return f"redis:{client.call('GET', STORAGE_ID_KEY).decode()}"
+        name = client.call("GET", STORAGE_ID_KEY)
+        if name is None:
+            client.call("SET", STORAGE_ID_KEY, secrets.token_hex(16), "NX")
+            name = client.call("GET", STORAGE_ID_KEY)
+        return f"redis:{name.decode()}"
 
     # Reading ------------------------------------------------------------------------------------------------------
 

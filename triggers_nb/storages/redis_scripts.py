@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from triggers_nb.core.records import HEAD, INSTANCE
-from triggers_nb.storages.redis_client import Command, RedisClient, add_script
+from triggers_nb.storages.redis_client import RedisClient, add_script
+from triggers_nb.storages.redis_connections import Command
 from triggers_nb.storages.redis_layout import ALL_BUCKETS, due_member, keys_of, to_ms, to_us
 from triggers_nb.storages.store import Commit
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from triggers_nb.core.records import INSTANCE
 from triggers_nb.storages import redis_scripts as scripts
-from triggers_nb.storages.redis_client import Command, RedisClient
+from triggers_nb.storages.redis_client import RedisClient
+from triggers_nb.storages.redis_connections import Command
 from triggers_nb.storages.redis_layout import Keys, decode_state, keys_of, to_pairs
 from triggers_nb.storages.store import SessionState
 

@@ -63,7 +63,7 @@ def parse_redis_url(url: str) -> RedisUrl:
             hosts = netloc.split(",")
             url = f"redis://{credentials}{hosts[0]}{tail}"
         options: dict[str, Any] = parse_url(url)
-        nodes = tuple(_host_and_port(host) for host in hosts)
+        nodes = tuple(sorted(_host_and_port(host) for host in hosts))
     except (ValueError, TypeError):
         raise StorageUrlError(f"a {scheme}:// URL cannot be read; expected one such as {_EXAMPLES}") from None
     if scheme == CLUSTER and options.get("db", 0) != 0:

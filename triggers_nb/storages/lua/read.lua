@@ -36,7 +36,7 @@ local function collect_links(name, value)
         error('the links of cell ' .. name .. ' cannot be read')
     end
     for i = 1, #names do
-        links[#links + 1] = names[i]
+        links[#links + 1] = assert(type(names[i]) == 'string' and names[i], 'a link is no name')
     end
 end
 

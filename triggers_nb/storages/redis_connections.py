@@ -1,0 +1,87 @@
+"""Connections to one Redis server."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import hiredis
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import Connection
+from redis.exceptions import RedisClusterException, ResponseError
+from redis.retry import Retry
+
+#: Arguments of a command, its name first.
+Command = tuple[bytes | str | int, ...]
+
+#: Seconds, unless the URL says otherwise.
+CONNECT_TIMEOUT_S: Final = 5.0
+REPLY_TIMEOUT_S: Final = 10.0
+
+#: What is raised when a connection is lost, or cannot be made.
+LOST: Final = (redis.ConnectionError, redis.TimeoutError, OSError, RedisClusterException)
+
+
+class _Packer:
+    """Packs commands; nothing here needs what redis-py does to the arguments before that."""
+
+    def pack(self, *command: bytes | str | int) -> list[bytes]:
+        return [hiredis.pack_command(command)]
+
+
+class Server:
+    """Connections to one server: a thread takes one for an exchange and leaves it for the next."""
+
+    def __init__(self, make: Callable[[], Connection]) -> None:
+        self._make = make
+        self._idle: deque[Connection] = deque()
+
+    def exchange(self, commands: Sequence[Command], wait_s: float | None = None) -> list[Any]:
+        """Send commands and return their replies, errors among them. Nothing is tried twice."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._make()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            replies = [_read_reply(connection, wait_s) for _ in commands]
+        except BaseException:
+            # Also if the user interrupts: the reply that is on its way belongs to nobody.
+            connection.disconnect()
+            raise
+        self._idle.append(connection)
+        return replies
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        while self._idle:
+            try:
+                self._idle.pop().disconnect()
+            except IndexError:
+                return
+
+
+def _read_reply(connection: Connection, wait_s: float | None) -> Any:
+    try:
+        return connection.read_response() if wait_s is None else connection.read_response(timeout=wait_s)
+    except ResponseError as error:
+        return error
+
+
+def scan(server: Server, pattern: str) -> Iterator[bytes]:
+    """Find the keys of a server that match a pattern."""
+    cursor: Any = 0
+    while cursor != b"0":
+        reply = server.exchange([("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)])[0]
+        if isinstance(reply, Exception):
+            raise reply
+        cursor, keys = reply
+        yield from keys
+
+
+def connection_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete what a URL says of a connection."""
+    defaults = {"socket_connect_timeout": CONNECT_TIMEOUT_S, "socket_timeout": REPLY_TIMEOUT_S}
+    return {**defaults, **options, "retry": Retry(NoBackoff(), 0), "command_packer": _Packer()}
