@@ -5,7 +5,8 @@
 Starts a Redis server of its own. Compares, in one run and taking turns:
 
 - ``ws.instances()`` over sessions of 20 instances, 5 % of them failed, with the pipelined raw read of the same bytes
-  (target: at most 3 times), and with a plain loop over storages into ``pandas.json_normalize`` (target: 8 times faster);
+  (target: at most 3 times), and with a plain loop over storages into ``pandas.json_normalize``
+  (target: 8 times faster);
 - ``ws.sessions()`` over many sessions with the raw read of their heads;
 - ``failure_groups`` over many failures, and ``ws.export`` of it all.
 
@@ -183,6 +184,7 @@ def export_all(url: str) -> int:
 
 
 def measure(function: Callable[[str], int], url: str, answers: Any) -> None:
+    tnb.connect(url).instances("no such session")  # imports are not part of it
     before = psutil.Process().memory_info().rss
     started = time.perf_counter()
     result = function(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from triggers_nb.analysis import frames
@@ -18,6 +19,7 @@ from triggers_nb.session_views import MAX_COMPLETIONS, SessionView
 if TYPE_CHECKING:
     import pandas as pd
 
+    from triggers_nb.analysis.export import Exported
     from triggers_nb.analysis.graph import Graph
     from triggers_nb.render.board import Board
     from triggers_nb.render.picture import Picture
@@ -177,6 +179,33 @@ class StoreView:
 
         graph = self.graph(pattern, since=since, until=until)
         return Picture(graph, title=title or f"{pattern or 'all sessions'} in {self._source.store.url}")
+
+    def export(
+        self,
+        path: str | Path,
+        pattern: str | None = None,
+        *,
+        status: Statuses | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        payloads: bool = False,
+    ) -> Exported:
+        """Write sessions, instances and events to Parquet files, in bounded memory.
+
+        Sessions are chosen as in `sessions`. The files are ``<path>/<kind>/day=<date>/part-<n>.parquet`` with `kind`
+        one of ``sessions``, ``instances``, ``events``, and the day of the session's last change; the columns are those
+        of the frames, lists as lists, other objects as JSON.
+
+        Raises
+        ------
+        ImportError
+            If pyarrow is missing: ``pip install "triggers-nb[parquet]"``.
+        FileExistsError
+            If the directory is there and not empty.
+        """
+        from triggers_nb.analysis.export import export
+
+        return export(self._source, Selection(pattern, status, since, until), path, payloads=bool(payloads))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._source.store.url}>"

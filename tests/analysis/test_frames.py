@@ -23,7 +23,7 @@ from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.memory import MemoryStore
 from triggers_nb.task import run_instance
 
-SCHEMAS = {name: value for name, value in vars(schema).items() if isinstance(value, schema.Schema)}
+SCHEMAS = schema.SCHEMAS
 HISTORY = [("fire", 0, 1), ("run", 0, "fail"), ("fire", 2, 0), ("fire", 2, 0), ("run", 1, "finish")]
 
 
@@ -352,13 +352,14 @@ def test_a_result_that_just_fits_says_nothing(fleet: MemoryStore) -> None:
 class Interrupted(MemoryStore):
     """A store whose reader loses patience."""
 
-    patience = 3
+    patience = 7
 
     def states(self, uids: Any, prefixes: Any = ()) -> Any:
-        self.patience -= 1
-        if self.patience < 0:
-            raise KeyboardInterrupt
-        yield from super().states(uids, prefixes)
+        for found in super().states(uids, prefixes):
+            self.patience -= 1
+            if self.patience < 0:
+                raise KeyboardInterrupt
+            yield found
 
     def summaries(self, **options: Any) -> Any:
         for summary in super().summaries(**options):

@@ -31,7 +31,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
     #: ``not-fired``, ``near-miss``, ``fired-before``, ``no-instance``, ``upstream-failed``, ``upstream-running``,
     #: ``upstream-scheduled``, ``upstream-waiting``, ``upstream-skipped``, ``upstream-abandoned``,
-    #: ``upstream-silent``, ``unless``, ``unless-partly``, ``by-hand``, ``pending``, ``stuck``, ``cooldown``,
+    #: ``upstream-silent``, ``circle``, ``unless``, ``unless-partly``, ``by-hand``, ``pending``, ``stuck``, ``cooldown``,
     #: ``replayed``, ``replay-of``, ``no-cascade``, ``cascade``, ``exception``, ``blocks`` or ``done``.
     kind: str
     #: The same as part of a sentence.
@@ -135,7 +135,7 @@ class Situation:
     def _unstarted(self, instance: TaskInstance) -> Iterator[Reason]:
         missing = missing_triggers(instance)
         for trigger in missing:
-            yield from self._why_missing(trigger, instance.config.name, frozenset())
+            yield from self._why_missing(trigger, instance.config.name, frozenset({instance.config.name}))
         if not missing:
             text = "it has all of its triggers, and the next firing that concerns it schedules it"
             yield Reason(kind="done", text=text)
@@ -229,7 +229,7 @@ class Situation:
         reasons = tuple(
             reason
             for trigger in sorted(required(self.tasks[task]))
-            for reason in self._why_missing(trigger, task, frozenset())
+            for reason in self._why_missing(trigger, task, frozenset({task}))
         )
         said = "; ".join(reason.text for reason in reasons)
         return Explanation(target=task, status=None, sentence=f"{task} has no instance yet: {said}.", reasons=reasons)
@@ -254,17 +254,21 @@ class Situation:
 
     def _why_silent(self, upstream: str, task: str, path: frozenset[str]) -> Iterator[Reason]:
         """Say why a task whose end is waited for has not ended."""
+        if upstream in path:
+            text = f"{task} waits for {upstream}, and that for it: neither comes first"
+            yield Reason(kind="circle", text=text, names=(upstream, task))
+            return
         group = self.groups.get(upstream, [])
         if not group:
             yield Reason(kind="no-instance", text=f"{upstream} has no instance yet", names=(upstream,))
-            if upstream not in path and len(path) < MAX_DEPTH:
+            if len(path) < MAX_DEPTH:
                 for trigger in sorted(required(self.tasks[upstream])):
                     yield from self._why_missing(trigger, upstream, path | {upstream})
             return
         counts = order_counts(Counter(instance.status for instance in group))
         [*_, instance] = [each for each in group if each.status == next(iter(counts))]
         yield self._upstream(instance, task)
-        if instance.status == UNSTARTED and upstream not in path and len(path) < MAX_DEPTH:
+        if instance.status == UNSTARTED and len(path) < MAX_DEPTH:
             for trigger in missing_triggers(instance):
                 yield from self._why_missing(trigger, upstream, path | {upstream})
 

@@ -12,12 +12,18 @@ import pandas as pd
 from triggers_nb.analysis.schema import Schema
 from triggers_nb.errors import ReadingInterrupted, ResultsTruncated
 from triggers_nb.redaction import Redactor
-from triggers_nb.storages.store import Store
+from triggers_nb.storages.store import SessionState, Store
 
 T = TypeVar("T")
 
 #: Seconds after which a read counts as long and shows a progress bar.
 PROGRESS_AFTER_S: Final = 1.0
+
+
+#: Cells from which a batch counts as large.
+MAX_CELLS: Final = 50_000
+
+Batched = tuple[int, list[tuple[str, SessionState]]]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -114,15 +120,27 @@ def _caller_level() -> int:
     return level
 
 
-def progress_bar(total: int, call: str) -> Any:
+def progress_bar(total: int | None, call: str) -> Any:
     """Make a progress bar that shows itself once the read has become a long one."""
     from tqdm.auto import tqdm
 
     return tqdm(total=total, desc=call, unit=" sessions", delay=PROGRESS_AFTER_S, leave=False)
 
 
-def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: int) -> Iterator[Any]:
-    """Read sessions in batches: lists of (UID, state), without those that do not exist (any more)."""
-    for start in range(0, len(uids), size):
-        chunk = uids[start : start + size]
-        yield len(chunk), [(uid, state) for uid, state in store.states(chunk, prefixes) if state is not None]
+def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: int) -> Iterator[Batched]:
+    """Read sessions in batches: how many were asked for, and those that exist (still), with their states.
+
+    A batch has at most `size` sessions, and ends early when it has become large.
+    """
+    sessions: list[tuple[str, SessionState]] = []
+    n_asked = n_cells = 0
+    for uid, state in store.states(uids, prefixes):
+        n_asked += 1
+        if state is not None:
+            sessions.append((uid, state))
+            n_cells += len(state.cells)
+        if n_asked == size or n_cells >= MAX_CELLS:
+            yield n_asked, sessions
+            sessions, n_asked, n_cells = [], 0, 0
+    if n_asked:
+        yield n_asked, sessions

@@ -273,3 +273,16 @@ DIFFERENCES: Final = Schema(
         ("after", OBJECT, "value after, redacted; None: it is not there"),
     )
 )
+
+#: Every kind of frame by its name.
+SCHEMAS: Final = {
+    "sessions": SESSIONS,
+    "instances": INSTANCES,
+    "failures": FAILURES,
+    "tasks": TASKS,
+    "triggers": TRIGGERS,
+    "events": EVENTS,
+    "stuck": STUCK,
+    "managers": MANAGERS,
+    "differences": DIFFERENCES,
+}

@@ -6,13 +6,15 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from triggers_nb.core.records import to_us
 from triggers_nb.core.status import CODES, check_status
 from triggers_nb.core.work import STATUS_COUNT
 from triggers_nb.errors import brief
 from triggers_nb.storages.store import Store, Summary
+
+T = TypeVar("T")
 
 _UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
@@ -167,9 +169,9 @@ def _matcher(pattern: str | None) -> Callable[[str], object]:
     return re.compile(fnmatch.translate(pattern)).match
 
 
-def chunks(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Split into lists of that size; the last may be shorter."""
-    chunk: list[str] = []
+    chunk: list[T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == size:

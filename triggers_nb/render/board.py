@@ -188,7 +188,7 @@ def _table_lines(table: Table) -> Iterator[str]:
         return
     table = _without_empty_columns(table)
     yield printable(table.caption)
-    rows = [table.columns, *([_cell_text(cell) for cell in row] for row in table.rows)]
+    rows = [[printable(name) for name in table.columns], *([_cell_text(cell) for cell in row] for row in table.rows)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(table.columns))]
     for row in rows:
         yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
