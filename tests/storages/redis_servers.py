@@ -65,16 +65,10 @@ class RedisServer:
 class RedisCluster:
     """Three servers that share the slots."""
 
-    def __init__(self) -> None:
-        options = (
-            "--cluster-enabled",
-            "yes",
-            "--cluster-node-timeout",
-            "2000",
-            "--cluster-require-full-coverage",
-            "no",
-        )
-        self.servers = [RedisServer(*options) for _ in range(3)]
+    OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
+
+    def __init__(self, *options: str) -> None:
+        self.servers = [RedisServer(*self.OPTIONS, *options) for _ in range(3)]
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
         self._join()
 

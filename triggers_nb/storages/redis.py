@@ -142,7 +142,7 @@ class RedisStore(Store):
     def _list_uids(self, since_us: int | None, until_us: int | None) -> list[str]:
         bounds = ("-inf" if since_us is None else since_us, "+inf" if until_us is None else f"({until_us}")
         listings = self._client.call_many(
-            [("ZRANGEBYSCORE", bucket.index, *bounds, "WITHSCORES") for bucket in ALL_BUCKETS]
+            [("ZRANGEBYSCORE", bucket.listing, *bounds, "WITHSCORES") for bucket in ALL_BUCKETS]
         )
         found = [(-float(moment), uid) for each in listings for uid, moment in zip(each[::2], each[1::2], strict=True)]
         found.sort()
@@ -171,7 +171,7 @@ class RedisStore(Store):
 
     def clear(self) -> None:
         client = self._client
-        listing = [("ZRANGE", bucket.index, 0, STATES_AT_ONCE - 1) for bucket in ALL_BUCKETS]
+        listing = [("ZRANGE", bucket.listing, 0, STATES_AT_ONCE - 1) for bucket in ALL_BUCKETS]
         while uids := [uid.decode() for found in client.call_many(listing) for uid in found]:
             scripts.delete(client, uids)
         # Locks of sessions that do not exist are in no index.

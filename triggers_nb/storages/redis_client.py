@@ -24,7 +24,9 @@ PAUSES_S: Final = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 #: After that many seconds nothing is tried again.
 PATIENCE_S: Final = 15.0
 
-_FULL: Final = "its memory is full (maxmemory), so nothing was written. Give it more, or trim events and delete sessions"
+_FULL: Final = (
+    "its memory is full (maxmemory), so nothing was written. Give it more, or trim events and delete sessions"
+)
 _FORBIDDEN: Final = "the user of the URL may not do this"
 _REPLICA: Final = "it takes no writes; it is a replica"
 #: By what is found in an error's text, or in the name of its class, for which redis-py cuts the text.

@@ -7,7 +7,6 @@ from typing import Any, Final, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode
 from redis.exceptions import AskError, AuthenticationError, ClusterDownError, MovedError, TryAgainError
 from redis.retry import Retry
 
@@ -15,6 +14,7 @@ from triggers_nb.storages.redis_client import RedisClient
 from triggers_nb.storages.redis_connections import LOST, Command, Server, connection_options
 from triggers_nb.storages.redis_urls import RedisUrl
 
+_Node: Final[Any] = redis.cluster.ClusterNode
 _MOVING: Final = (MovedError, TryAgainError, ClusterDownError)
 _FIXED_FOR_NODES: Final = {"retry": Retry(NoBackoff(), 0)}
 
@@ -26,7 +26,7 @@ class ClusterClient(RedisClient):
 
     def __init__(self, url: RedisUrl) -> None:
         super().__init__(url)
-        self._topology: redis.RedisCluster | None = None
+        self._topology: Any = None
         self._known: dict[str, Server] = {}
 
     def _servers(self) -> Iterable[Server]:
@@ -34,7 +34,7 @@ class ClusterClient(RedisClient):
 
     def _exchange(self, commands: Sequence[Command], wait_s: float | None) -> list[Any]:
         replies: list[Any] = [None] * len(commands)
-        pending = range(len(commands))
+        pending = list(range(len(commands)))
 
         def settle_some() -> list[Any]:
             nonlocal pending
@@ -77,11 +77,11 @@ class ClusterClient(RedisClient):
             groups.setdefault(node.name, (self._server(node), []))[1].append(i)
         return list(groups.values())
 
-    def _discover(self) -> redis.RedisCluster:
+    def _discover(self) -> Any:
         options = connection_options(self._url.options)
         for name in ("host", "port", "db"):
             options.pop(name, None)
-        nodes = [ClusterNode(host, port) for host, port in self._url.nodes]
+        nodes = [_Node(host, port) for host, port in self._url.nodes]
         self._topology = redis.RedisCluster(startup_nodes=nodes, **options)
         return self._topology
 

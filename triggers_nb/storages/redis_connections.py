@@ -9,7 +9,6 @@ from typing import Any, Final
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.connection import Connection
 from redis.exceptions import RedisClusterException, ResponseError
 from redis.retry import Retry
 
@@ -27,16 +26,17 @@ LOST: Final = (redis.ConnectionError, redis.TimeoutError, OSError, RedisClusterE
 class _Packer:
     """Packs commands; nothing here needs what redis-py does to the arguments before that."""
 
-    def pack(self, *command: bytes | str | int) -> list[bytes]:
+    def pack(self, *command: Any) -> list[bytes]:
         return [hiredis.pack_command(command)]
 
 
 class Server:
     """Connections to one server: a thread takes one for an exchange and leaves it for the next."""
 
-    def __init__(self, make: Callable[[], Connection]) -> None:
+    def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
-        self._idle: deque[Connection] = deque()
+        #: Connections of redis-py, most of which has no types.
+        self._idle: deque[Any] = deque()
 
     def exchange(self, commands: Sequence[Command], wait_s: float | None = None) -> list[Any]:
         """Send commands and return their replies, errors among them. Nothing is tried twice."""
@@ -63,7 +63,7 @@ class Server:
                 return
 
 
-def _read_reply(connection: Connection, wait_s: float | None) -> Any:
+def _read_reply(connection: Any, wait_s: float | None) -> Any:
     try:
         return connection.read_response() if wait_s is None else connection.read_response(timeout=wait_s)
     except ResponseError as error:

@@ -59,7 +59,7 @@ class Keys(NamedTuple):
     due: bytes
     lock: bytes
     #: These belong to its bucket.
-    index: bytes
+    listing: bytes
     bucket_due: bytes
     expiries: bytes
 
@@ -67,7 +67,7 @@ class Keys(NamedTuple):
 class BucketKeys(NamedTuple):
     """The keys of a bucket."""
 
-    index: bytes
+    listing: bytes
     due: bytes
     expiries: bytes
 
@@ -108,7 +108,7 @@ def keys_of(uid: str) -> Keys:
     name = encode_uid(uid)
     bucket = crc32(name) % BUCKETS
     kinds = (b"head", b"cells", b"instances", b"events", b"dues", b"lock")
-    return Keys(*(b"triggers:{%d}:%s:%s" % (bucket, kind, name) for kind in kinds), *ALL_BUCKETS[bucket])
+    return Keys._make((*(b"triggers:{%d}:%s:%s" % (bucket, kind, name) for kind in kinds), *ALL_BUCKETS[bucket]))
 
 
 def due_member(uid: str, item: str) -> bytes:

@@ -153,7 +153,7 @@ def delete(client: RedisClient, uids: Sequence[str]) -> list[int]:
 def forget(uid: str) -> Command:
     """Strike a session that has expired off the index."""
     keys = keys_of(uid)
-    return ("EVALSHA", _FORGET, 3, keys.head, keys.index, keys.expiries, uid)
+    return ("EVALSHA", _FORGET, 3, keys.head, keys.listing, keys.expiries, uid)
 
 
 def forget_due(uid: str, item: str) -> Command:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
-from redis.connection import parse_url
+from redis import connection
 
 from triggers_nb.errors import StorageUrlError
 
 CLUSTER: Final = "redis+cluster"
 
+_parse: Final[Callable[[str], dict[str, Any]]] = connection.parse_url
 _DEFAULT_PORT: Final = 6379
 _EXAMPLES: Final = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///path/to/redis.sock?db=0 "
@@ -62,7 +64,7 @@ def parse_redis_url(url: str) -> RedisUrl:
             credentials, netloc, tail = _split(rest)
             hosts = netloc.split(",")
             url = f"redis://{credentials}{hosts[0]}{tail}"
-        options: dict[str, Any] = parse_url(url)
+        options = _parse(url)
         nodes = tuple(sorted(_host_and_port(host) for host in hosts))
     except (ValueError, TypeError):
         raise StorageUrlError(f"a {scheme}:// URL cannot be read; expected one such as {_EXAMPLES}") from None
@@ -82,7 +84,7 @@ def _split(rest: str) -> tuple[str, str, str]:
 
 
 def _host_and_port(netloc: str) -> tuple[str, int]:
-    options = parse_url(f"redis://{netloc}")
+    options = _parse(f"redis://{netloc}")
     return options.get("host", "localhost"), options.get("port", _DEFAULT_PORT)
 
 
