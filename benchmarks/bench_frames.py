@@ -127,7 +127,7 @@ def fill(store: Store, n_sessions: int) -> None:
 def read_raw(url: str) -> int:
     """All hashes of all sessions, pipelined by redis-py, undecoded."""
     client = redis.Redis.from_url(url)
-    uids = [uid for bucket in ALL_BUCKETS for uid in client.zrange(bucket.index, 0, -1)]
+    uids = [uid for bucket in ALL_BUCKETS for uid in client.zrange(bucket.listing, 0, -1)]
     n_bytes = 0
     for start in range(0, len(uids), 500):
         pipeline = client.pipeline(transaction=False)
@@ -141,7 +141,7 @@ def read_raw(url: str) -> int:
 
 def read_raw_heads(url: str) -> int:
     client = redis.Redis.from_url(url)
-    uids = [uid for bucket in ALL_BUCKETS for uid in client.zrange(bucket.index, 0, -1)]
+    uids = [uid for bucket in ALL_BUCKETS for uid in client.zrange(bucket.listing, 0, -1)]
     n_bytes = 0
     for start in range(0, len(uids), 1000):
         pipeline = client.pipeline(transaction=False)

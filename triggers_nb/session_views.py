@@ -44,6 +44,23 @@ class SessionView:
         Where it is kept.
     uid : str
         Its name.
+
+    Examples
+    --------
+    >>> import triggers_nb as tnb
+    >>> ws = tnb.connect("memory://view-example")
+    >>> s = ws.create("order-17", {"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
+    >>> result = s.fire("paid", {"amount": 20})
+    >>> s.instances()[["instance", "status", "missing_triggers"]].to_dict("records")
+    [{'instance': 't_ship#0', 'status': 'unstarted', 'missing_triggers': ['packed']}]
+    >>> s.triggers(payloads=True).set_index("trigger").loc["paid", "payload"]
+    {'amount': 20}
+    >>> s.events().query("action == 'fire'")[["seq", "target", "to_status"]].to_numpy().tolist()
+    [[2, 'paid', <NA>], [2, 't_ship#0', 'unstarted']]
+    >>> sorted(s.graph().edges(keys=True))
+    [('packed', 't_ship', 'after'), ('paid', 't_ship', 'after')]
+    >>> s.diff(1)[["kind", "target", "field", "after"]].iloc[-1].tolist()
+    ['instance', 't_ship#0', 'kwargs.paid', {'amount': 20}]
     """
 
     #: Names are asked for, not iterated over: `instances` and `tasks` list them.

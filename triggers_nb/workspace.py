@@ -134,6 +134,21 @@ class Workspace(StoreView):
         The environment.
     actor : str
         Who is recorded with changes.
+
+    Examples
+    --------
+    >>> import triggers_nb as tnb
+    >>> with tnb.connect("memory://workspace-example") as ws:
+    ...     s = ws.create("order-17", {"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
+    ...     result = s.fire("paid", {"amount": 20})
+    ...     ws.sessions()[["session_uid", "manager", "unstarted", "n_unresolved"]].to_dict("records")
+    [{'session_uid': 'order-17', 'manager': 'default', 'unstarted': 1, 'n_unresolved': 1}]
+    >>> with ws.writable(confirm="memory") as rw:
+    ...     result = rw["order-17"].fire("packd", reason="a misspelling")
+    >>> print(ws["order-17"].explain("t_ship#0"))
+    t_ship#0 has not started: packed has not fired; but packd has, which nothing waits for.
+    >>> ws["order-17"].at(2).triggers()["trigger"].tolist()
+    ['packed', 'paid']
     """
 
     def __init__(

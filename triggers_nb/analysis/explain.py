@@ -29,10 +29,10 @@ MAX_DEPTH: Final = 20
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that explains why an instance is where it is."""
 
-    #: ``not-fired``, ``near-miss``, ``fired-before``, ``no-instance``, ``upstream-failed``, ``upstream-running``,
-    #: ``upstream-scheduled``, ``upstream-waiting``, ``upstream-skipped``, ``upstream-abandoned``,
-    #: ``upstream-silent``, ``circle``, ``unless``, ``unless-partly``, ``by-hand``, ``pending``, ``stuck``, ``cooldown``,
-    #: ``replayed``, ``replay-of``, ``no-cascade``, ``cascade``, ``exception``, ``blocks`` or ``done``.
+    #: ``not-fired``, ``near-miss``, ``fired-before``, ``no-instance``, ``circle``, ``upstream-failed``,
+    #: ``upstream-running``, ``upstream-scheduled``, ``upstream-waiting``, ``upstream-skipped``,
+    #: ``upstream-abandoned``, ``upstream-silent``, ``unless``, ``unless-partly``, ``by-hand``, ``pending``, ``stuck``,
+    #: ``cooldown``, ``replayed``, ``replay-of``, ``no-cascade``, ``cascade``, ``exception``, ``blocks`` or ``done``.
     kind: str
     #: The same as part of a sentence.
     text: str

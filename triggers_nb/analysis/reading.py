@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
@@ -74,7 +76,7 @@ def collect(
     n_rows = n_sessions = 0
     progress = progress_bar(total, call)
     try:
-        for n_done, frame in frames:
+        for n_done, frame in _without_pauses(frames):
             parts.append(frame)
             n_rows += len(frame)
             n_sessions += n_done
@@ -86,6 +88,22 @@ def collect(
     finally:
         progress.close()
     return cut(schema.concat(parts), max_results, call)
+
+
+def _without_pauses(frames: Iterable[T]) -> Iterator[T]:
+    """Keep the garbage collector from looking at a hundred thousand new objects again and again: none is garbage."""
+    iterator = iter(frames)
+    while True:
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            frame = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            if was_enabled:
+                gc.enable()
+        yield frame
 
 
 def cut(frame: pd.DataFrame, max_results: int | None, call: str) -> pd.DataFrame:
@@ -112,8 +130,6 @@ def warn_interrupted(done: str, call: str) -> None:
 
 def _caller_level() -> int:
     """Depth of the first frame outside of this package, as ``warnings.warn`` counts it in its caller."""
-    import sys
-
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("triggers_nb."):
         level, frame = level + 1, frame.f_back
