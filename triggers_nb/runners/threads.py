@@ -53,8 +53,8 @@ class ThreadingTaskRunner(BaseTaskRunner):
             module, _, name = target.rpartition(".")
             if not (self.allow_python_path_target and module):
                 raise
-            found = getattr(import_module(module), name, None)
-            if not (isinstance(found, type) and issubclass(found, TriggerTask)):
+            found = _import(module, name)
+            if found is None:
                 raise
             return found
 
@@ -68,6 +68,16 @@ class ThreadingTaskRunner(BaseTaskRunner):
             If it is called from a task: that would wait for itself.
         """
         _pool.join()
+
+
+def _import(module: str, name: str) -> type[TriggerTask] | None:
+    """Import a task class, None if there is none of that name."""
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        logger.warning("%s cannot be imported", module, exc_info=True)
+        return None
+    return found if isinstance(found, type) and issubclass(found, TriggerTask) else None
 
 
 class _Pool:
