@@ -98,6 +98,7 @@ class DraftStorage:
         self._drafts: dict[str, TaskInstance] = {}
         self._created: dict[str, int] = {}
         self._configuration: dict[str, rec.ConfigRecord] = {}
+        self._metadata: dict[str, Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
@@ -112,6 +113,13 @@ class DraftStorage:
         return iter(self._all().values())
 
     iter_instances = __iter__
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The draft of the session's own metadata: the same dict each time. ``latest_kwargs`` in it is for reading."""
+        if self._metadata is None:
+            self._metadata = self._storage.metadata
+        return self._metadata
 
     @property
     def instances(self) -> Mapping[str, TaskInstance]:
@@ -205,6 +213,9 @@ class DraftStorage:
         work.refuse_missing_session()
         work.session.need(rec.INSTANCE + draft.name for draft in changed)
         work.session.need(rec.TASK + draft.config.name for draft in changed)
+        if self._metadata is not None:
+            own = {key: value for key, value in self._metadata.items() if key != "latest_kwargs"}
+            write_metadata(work, own)
         for draft in changed:
             write_draft(work, draft)
 
@@ -236,6 +247,16 @@ def _is_changed(draft: TaskInstance) -> bool:
 
 def _bytes(values: object, path: str = "") -> bytes:
     return encode_mapping(values, path, depth=-1)
+
+
+def write_metadata(work: Work, metadata: Mapping[str, Any]) -> None:
+    """Write the session's own metadata, if it was changed."""
+    head = work.head()
+    assert head is not None
+    encoded = Raw(encode_mapping(metadata, "metadata"))
+    if bytes(encoded) != bytes(head.metadata):
+        work.put(rec.HEAD, msgspec.structs.replace(head, metadata=encoded))
+        work.change("session", "metadata")
 
 
 def write_draft(work: Work, draft: TaskInstance) -> None:
