@@ -144,7 +144,7 @@ class TriggerManager:
             if not (once and work.latest(trigger_name) is not None):
                 transitions.fire(work, trigger_name, kwargs)
 
-        self._change("fire", decide, creates=True)
+        self._change("fire", decide, creates=True, needs=(rec.TRIGGER + trigger_name, rec.LATEST + trigger_name))
 
     def replay_failed_instance(
         self, failed_instance: str | TaskInstance, replacement_kwargs: Mapping[str, Mapping[str, Any]] | None = None
@@ -303,15 +303,19 @@ class TriggerManager:
         *,
         creates: bool = False,
         instance: str | None = None,
+        needs: tuple[str, ...] = (),
         in_worker: bool = False,
     ) -> Outcome:
         """Commit a decision, hand over what it scheduled, call its hooks.
 
+        `needs`: cells that the decision will look at, to be read in one trip; for an `instance`, these are known.
         `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
         work can be handed over does not decide whether the instance may end.
         """
+        first = (rec.HEAD, *needs, *_cells_around(instance))
 
         def guarded(work: Work) -> None:
+            work.session.need(first)
             self._enter_session(work, creates)
             decide(work)
 
@@ -659,6 +663,14 @@ def _warn_of_overrides(cls: type[TriggerManager]) -> None:
 
 class ManagerOverrideWarning(UserWarning):
     """A custom manager overrides a method that cascades do not go through."""
+
+
+def _cells_around(instance: str | None) -> tuple[str, ...]:
+    """Cells that a change of an instance, and the cascade of its end, look at."""
+    parts = None if instance is None else rec.split_instance_name(instance)
+    if instance is None or parts is None:
+        return ()
+    return (rec.INSTANCE + instance, *(kind + parts[0] for kind in (rec.CONFIG, rec.TASK, rec.TRIGGER, rec.LATEST)))
 
 
 def _name_of(instance: object) -> str:

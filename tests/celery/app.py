@@ -17,7 +17,7 @@ from triggers_nb.task import TaskContext, TriggerTask
 
 
 def client() -> redis.Redis:
-    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2)
+    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2, socket_timeout=None)
 
 
 def report_key(uid: str) -> str:
@@ -130,9 +130,11 @@ class KeepTrying(TriggerTask):
         raise self.retry(exc=ValueError("not yet"), cooldown=0.2, metadata={"eta": eta})
 
 
+ROUTES = {"tests.Express": {"queue": "express"}}
+
 app = celery.Celery("tests", broker=os.environ.get("TRIGGERS_URL"))
 register_tasks(app)
-app.conf.task_routes = {"tests.Express": {"queue": "express"}}
+app.conf.task_routes = ROUTES
 app.conf.task_annotations = {"tests.WaitSoftly": {"soft_time_limit": 1}, "tests.WaitHard": {"time_limit": 1}}
 app.conf.worker_prefetch_multiplier = 1
 app.conf.broker_transport_options = {"visibility_timeout": float(os.environ.get("VISIBILITY_TIMEOUT_S", "3600"))}

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.celery import app as application
 from tests.celery.workers import Session, Worker, distribution  # noqa: F401  (a fixture)
 from tests.storages.redis_servers import RedisServer, own_redis, redis_server  # noqa: F401  (fixtures)
 
@@ -16,7 +15,6 @@ from tests.storages.redis_servers import RedisServer, own_redis, redis_server  #
 def environment(redis_server: RedisServer, distribution: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process sends work where the tests' worker takes it."""
     monkeypatch.setenv("TRIGGERS_URL", redis_server.url)
-    monkeypatch.setattr(application.app.conf, "broker_url", redis_server.url)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from tests.celery import app as application
-
 pytestmark = pytest.mark.usefixtures("worker")
 
 VALUES = {
@@ -103,11 +101,11 @@ def test_of_two_deliveries_one_runs_and_the_other_is_dropped_and_logged(session,
         "storage_id": session.store.storage_id,
         "trigger_kwargs": {},
     }
-    application.app.send_task("tests.Wait", kwargs=message)
+    session.app.send_task("tests.Wait", kwargs=message)
     worker.wait_for_log(f"instance 't_wait#0' of session {session.uid!r} is running: it does not start")
     session.let_go()
     session.wait(t_wait__0="finished")
-    application.app.send_task("tests.Wait", kwargs=message)
+    session.app.send_task("tests.Wait", kwargs=message)
 
     # Then nothing ran but the first
     worker.wait_for_log(f"instance 't_wait#0' of session {session.uid!r} is finished: it does not start")
@@ -134,7 +132,7 @@ def test_a_message_that_leads_nowhere_is_an_error_of_the_worker(session, worker,
         "trigger_kwargs": {},
     }
 
-    sent = application.app.send_task("tests.Echo", kwargs=message | change)
+    sent = session.app.send_task("tests.Echo", kwargs=message | change)
 
     said = worker.wait_for_log(f"[{sent.id}] raised unexpected")
     assert complaint in said[said.index(f"[{sent.id}] raised unexpected") :]
@@ -145,7 +143,7 @@ def test_a_message_of_2018_is_understood(session):
     session.manager.storage.handover = "defer"
     session.manager.fire("start", {"old": True})
 
-    application.app.send_task(
+    session.app.send_task(
         "tests.Echo",
         kwargs={
             "instance_name": "t_echo#0",
@@ -193,7 +191,7 @@ def test_a_deferred_hand_over_is_made_where_the_workers_are(session):
     session.manager.fire("start")
     assert session["t_echo#0"].status == "scheduled"
 
-    application.app.send_task("triggers_nb.recover")
+    session.app.send_task("triggers_nb.recover")
 
     session.wait(t_echo__0="finished")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import celery
 import psutil
 import pytest
 
@@ -100,7 +101,10 @@ class Session:
     def __init__(self, server: RedisServer, uid: str, manager: str = "orders") -> None:
         self.server, self.uid = server, uid
         self.store = open_store(server.url)
-        storage = CacheStorageBackend(uid, self.store).derive(runner="celery", celery_app=application.app)
+        #: What a web process has: it sends work, and knows no task.
+        self.app = celery.Celery("sender", broker=server.url, set_as_current=False)
+        self.app.conf.task_routes = application.ROUTES
+        storage = CacheStorageBackend(uid, self.store).derive(runner="celery", celery_app=self.app)
         self.manager: TriggerManager = trigger_managers.get(manager, storage)
 
     def configure(self, **tasks: dict) -> None:
@@ -138,6 +142,10 @@ class Session:
         answer = self.server.admin.blpop([application.hooks_key(self.uid)], timeout=TIMEOUT_S)
         assert answer is not None, "no hook was called"
         return tuple(json.loads(answer[1]))
+
+    def hooks(self) -> list[list]:
+        """What the hook was called with, in that order."""
+        return [json.loads(line)[:2] for line in self.server.admin.lrange(application.hooks_key(self.uid), 0, -1)]
 
     def let_go(self) -> None:
         self.server.admin.rpush(application.gate_key(self.uid), "on")
