@@ -48,6 +48,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the phrase was typed for the block that this belongs to, which is not over."""
         return self.permit is not None and not self.permit.is_over
 
+    @property
+    def handle_mode(self) -> Mode:
+        """Mode of handles that are given to people: in production they change something in a `writable` block only."""
+        return "read-only" if self.permit is None and self.is_production else self.mode
+
     def refuse(self, uid: str = "…") -> None:
         """Raise if changes are refused here.
 

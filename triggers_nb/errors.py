@@ -38,7 +38,8 @@ Warnings::
     ├── StorageWarning                       a storage is set up so that it can lose sessions
     ├── CredentialsWarning                   a password was written where others will read it
     ├── ResultsTruncated                     there is more than was asked for
-    └── ReadingInterrupted                   the result holds what was read until then
+    ├── ReadingInterrupted                   the result holds what was read until then
+    └── UnreadableSession                    a session that cannot be decoded was left out
 """
 
 from __future__ import annotations
@@ -265,6 +266,10 @@ class ResultsTruncated(TriggersWarning):
 
 class ReadingInterrupted(TriggersWarning):
     """Issued when reading was interrupted; what was read until then is the result."""
+
+
+class UnreadableSession(TriggersWarning):
+    """Issued when sessions are read in bulk for each that cannot be decoded; the others are the result."""
 
 
 def with_context(exc: E, context: Mapping[str, Any]) -> E:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
+import msgspec
+
 from triggers_nb.analysis import frames
 from triggers_nb.analysis.explain import Explanation, Situation
 from triggers_nb.analysis.frames_failures import fired_of, tasks_of
@@ -146,7 +148,7 @@ class SessionView:
 
         return Picture(self.graph(level), title=title or self.uid)
 
-    def explain(self, name: str) -> Explanation:
+    def explain(self, name: str) -> ExplanationView:
         """Say why an instance, or a task, has run or has not.
 
         Raises
@@ -154,7 +156,7 @@ class SessionView:
         UnknownName
             If the session has neither of that name.
         """
-        return self._situation().explain(name)
+        return ExplanationView(**msgspec.structs.asdict(self._situation().explain(name)))
 
     def impact(self, instance: str) -> list[Blocked]:
         """Find out what cannot run because of an instance, nearest first.
@@ -253,6 +255,16 @@ class SessionView:
     def _check_exists(self) -> None:
         if self._source.store.counts(self.uid) is None:
             raise UnknownSession(self.uid, hint="It was never configured, was deleted, or has expired")
+
+
+class ExplanationView(Explanation, frozen=True, kw_only=True):
+    """An explanation that a notebook shows."""
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from triggers_nb.render.board import board_bundle
+        from triggers_nb.render.dashboard import explanation_board
+
+        return board_bundle(explanation_board(self))
 
 
 class InstanceView:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ from triggers_nb.analysis.frames_instances import Wanted
 from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.selection import Selection, parse_age, parse_moment
 from triggers_nb.core.status import CODES, STATUSES
-from triggers_nb.errors import InvalidStatus, ReadingInterrupted, ResultsTruncated
+from triggers_nb.errors import InvalidStatus, ReadingInterrupted, ResultsTruncated, UnreadableSession
 from triggers_nb.manager import TriggerManager
 from triggers_nb.redaction import Redactor
 from triggers_nb.storages.base import BaseTriggerStorage
@@ -242,6 +244,29 @@ def test_sessions_that_are_gone_are_left_out() -> None:
     source = source_of(History().play(HISTORY).store)
 
     assert set(frames.read_instances(source, ["gone", UID], Wanted())["session_uid"]) == {UID}
+
+
+@pytest.mark.parametrize("cell", ["i:t_first#0", "c:t_second", "head"])
+def test_one_damaged_session_does_not_hide_the_others(cell: str) -> None:
+    from triggers_nb.storages.store import Cell
+
+    store = History().play(HISTORY).store
+    state = store.state(UID)
+    assert state is not None
+    store.load("damaged", msgspec.structs.replace(state, cells={**state.cells, cell: Cell(1, b"\xc1damaged")}))
+    source = source_of(store)
+
+    if cell == "head":
+        with pytest.warns(UnreadableSession, match="'damaged'"):
+            frame = frames.read_sessions(source, Selection())
+        assert frame.set_index("session_uid")["manager"].isna().to_dict() == {"damaged": True, UID: False}
+    else:
+        for read in (partial(frames.read_instances, wanted=Wanted()), frames.read_failures, frames.read_stuck):
+            with pytest.warns(UnreadableSession, match="'damaged'"):
+                frame = read(
+                    source, ["damaged", UID], **({"wanted": Wanted()} if read == frames.read_instances else {})
+                )
+            assert set(frame["session_uid"]) <= {UID}
 
 
 # Stuck --------------------------------------------------------------------------------------------------------------

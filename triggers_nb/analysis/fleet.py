@@ -42,8 +42,8 @@ def _sessions(store: Store, uids: Sequence[str]) -> Iterator[tuple[Any, Mapping[
     try:
         for n_read, sessions in batches(store, uids, (*PREFIXES, rec.LATEST), BATCH):
             batch = Batch(sessions, Wanted())
-            per_session = _counts(batch, len(sessions))
-            for (_, state), configs, counts in zip(sessions, batch.configs, per_session, strict=True):
+            per_session = _counts(batch)
+            for (_, state), configs, counts in zip(batch.sessions, batch.configs, per_session, strict=True):
                 yield {name: _rule(name, config) for name, config in sorted(configs.items())}, counts, fired_of(state)
             n_done += n_read
             bar.update(n_read)
@@ -53,8 +53,8 @@ def _sessions(store: Store, uids: Sequence[str]) -> Iterator[tuple[Any, Mapping[
         bar.close()
 
 
-def _counts(batch: Batch, n_sessions: int) -> list[dict[str, Counter[str]]]:
-    counts: list[dict[str, Counter[str]]] = [{} for _ in range(n_sessions)]
+def _counts(batch: Batch) -> list[dict[str, Counter[str]]]:
+    counts: list[dict[str, Counter[str]]] = [{} for _ in batch.sessions]
     for session, row, code in zip(batch.session.tolist(), batch.rows, np.asarray(batch.codes).tolist(), strict=True):
         counts[session].setdefault(row.task, Counter())[STATUSES[code]] += 1
     return counts

@@ -35,7 +35,7 @@ def failure_frames(source: Source, uids: Sequence[str], payloads: bool) -> Itera
         failed = both.select(np.flatnonzero(both.codes == CODES[FAILED]))
         columns = failed.columns(source, source.store.now_us(), payloads=payloads)
         columns["top_frame"] = [top_frame_of(failed, position) for position in range(len(failed.rows))]
-        columns["blocked"] = _blocked(failed, _situations(both, sessions), sessions, seen)
+        columns["blocked"] = _blocked(failed, _situations(both, both.sessions), both.sessions, seen)
         yield n_read, FAILURES.frame(columns)
 
 

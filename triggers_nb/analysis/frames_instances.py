@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from triggers_nb.analysis.fingerprints import fingerprint
-from triggers_nb.analysis.reading import Source, batches
+from triggers_nb.analysis.reading import Source, batches, warn_unreadable
 from triggers_nb.analysis.schema import INSTANCES, MISSING_US, PAYLOADS
 from triggers_nb.analysis.selection import Statuses, codes_of, parse_age, parse_names, parse_statuses
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
@@ -21,6 +21,7 @@ from triggers_nb.core.codec import decode_value
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.records import STAMPS, ConfigRecord, InstanceRow, decode_record, decode_rows, to_us
 from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RESOLVED, RUNNING, SKIPPED, STATUSES
+from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import DueItem, SessionState
 
 Array = np.ndarray[Any, Any]
@@ -85,6 +86,13 @@ class Batch:
     """
 
     def __init__(self, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> None:
+        try:
+            self._read(sessions, wanted)
+        except StorageError:
+            self._read(list(_readable(sessions)), wanted)
+
+    def _read(self, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> None:
+        self.sessions = sessions
         cells: list[bytes] = []
         counts: list[int] = []
         for _, state in sessions:
@@ -264,6 +272,18 @@ def instance_frames(source: Source, uids: Sequence[str], wanted: Wanted) -> Iter
     for n_read, sessions in batches(source.store, uids, PREFIXES, BATCH):
         batch = Batch(sessions, wanted)
         yield n_read, INSTANCES.frame(batch.columns(source, source.store.now_us(), payloads=wanted.payloads))
+
+
+def _readable(sessions: Sequence[tuple[str, SessionState]]) -> Iterator[tuple[str, SessionState]]:
+    """Leave out sessions that cannot be decoded, and warn of each."""
+    for uid, state in sessions:
+        try:
+            _configs(state)
+            decode_rows([cell.data for name, cell in state.cells.items() if name[0] == "i"])
+        except StorageError as error:
+            warn_unreadable(uid, error)
+        else:
+            yield uid, state
 
 
 def _configs(state: SessionState) -> dict[str, ConfigRecord]:

@@ -7,24 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from triggers_nb.analysis.reading import Source
+from triggers_nb.analysis.reading import Source, warn_unreadable
 from triggers_nb.analysis.schema import MISSING_US
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value
 from triggers_nb.core.records import ConfigRecord, HeadRecord, LatestRecord, decode_record
 from triggers_nb.core.status import STATUSES
 from triggers_nb.core.work import CREATED_COUNT, LEVEL_COUNT, STATUS_COUNT, TASK_COUNT, TASKS, UNRESOLVED
+from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import SessionState, Summary
 
 
 def session_columns(summaries: Sequence[Summary], now_us: int) -> dict[str, Any]:
     """Return the columns of `schema.SESSIONS`, a row for each summary."""
     counts = [summary.counts for summary in summaries]
-    heads: list[HeadRecord] = [decode_record(rec.HEAD, summary.head) for summary in summaries]  # type: ignore[misc]
     per_status = {status: _numbers(counts, STATUS_COUNT + status) for status in STATUSES}
     return {
         "session_uid": [summary.uid for summary in summaries],
-        "manager": [head.manager for head in heads],
+        "manager": [manager_of(summary) for summary in summaries],
         "n_tasks": _numbers(counts, TASKS),
         "n_instances": np.sum(list(per_status.values()), axis=0) if summaries else [],
         **per_status,
@@ -34,6 +34,16 @@ def session_columns(summaries: Sequence[Summary], now_us: int) -> dict[str, Any]
         "last_modified_at": [summary.modified_us for summary in summaries],
         "observed_at": np.full(len(summaries), now_us),
     }
+
+
+def manager_of(summary: Summary) -> str | None:
+    """Return the key of the manager that a session remembers; None if it cannot be read."""
+    try:
+        head: HeadRecord = decode_record(rec.HEAD, summary.head)  # type: ignore[assignment]
+    except StorageError as error:
+        warn_unreadable(summary.uid, error)
+        return None
+    return head.manager
 
 
 def max_log_level(counts: Mapping[str, int]) -> int:

@@ -12,7 +12,7 @@ import msgspec
 import pandas as pd
 
 from triggers_nb.analysis.schema import Schema
-from triggers_nb.errors import ReadingInterrupted, ResultsTruncated
+from triggers_nb.errors import ReadingInterrupted, ResultsTruncated, UnreadableSession
 from triggers_nb.redaction import Redactor
 from triggers_nb.storages.store import SessionState, Store
 
@@ -125,6 +125,13 @@ def warn_interrupted(done: str, call: str) -> None:
         f"{call} was interrupted after {done}; the result holds what was read until then",
         ReadingInterrupted,
         stacklevel=_caller_level(),
+    )
+
+
+def warn_unreadable(uid: str, error: Exception) -> None:
+    """Warn that a session is left out."""
+    warnings.warn(
+        f"session {uid!r} cannot be read and is left out: {error}", UnreadableSession, stacklevel=_caller_level()
     )
 
 

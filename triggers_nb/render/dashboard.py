@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from triggers_nb.analysis.explain import Explanation
 from triggers_nb.analysis.frames_failures import impacts_of, tasks_of
-from triggers_nb.analysis.frames_sessions import max_log_level
+from triggers_nb.analysis.frames_sessions import manager_of, max_log_level
 from triggers_nb.analysis.graph import missing_triggers, required
 from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source
@@ -174,9 +175,8 @@ def workspace_board(
 
 
 def _summary_row(summary: Summary) -> tuple[Cell, ...]:
-    head: HeadRecord = decode_record(rec.HEAD, summary.head)  # type: ignore[assignment]
     counts = Counts(status_counts(summary.counts))
-    return summary.uid, head.manager, counts, summary.counts.get(UNRESOLVED, 0), from_us(summary.modified_us)
+    return summary.uid, manager_of(summary), counts, summary.counts.get(UNRESOLVED, 0), from_us(summary.modified_us)
 
 
 def task_board(
@@ -203,6 +203,18 @@ def task_board(
                 more=_more(len(instances) - len(shown), "earlier instance", f"s.instances(task={task.name!r})"),
             ),
         ),
+    )
+
+
+def explanation_board(about: Explanation) -> Board:
+    """Say why an instance or a task has run or has not."""
+    rows = [(reason.kind, reason.text, ", ".join(reason.names)) for reason in about.reasons]
+    return Board(
+        title=about.target,
+        about="explained",
+        counts={about.status: 1} if about.status else {},
+        said=(about.sentence,),
+        parts=(Table(caption="Reasons", columns=("kind", "reason", "about"), rows=rows),),
     )
 
 
