@@ -6,13 +6,12 @@ import base64
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from triggers_nb.redaction.markers import Span
 
 
-@dataclass(frozen=True)
-class Form:
+class Form(NamedTuple):
     """One form of tokens: looked for only in texts that hold its literal."""
 
     #: Text that every such token has in it.
