@@ -8,7 +8,7 @@ NAMES = {
     "triggers": ["TriggerManager", "CacheStorageBackend"],
     "triggers.manager": ["TriggerManager", "trigger_managers"],
     "triggers.storages": ["storage_backends", "BaseTriggerStorage", "CacheStorageBackend"],
-    "triggers.storages.base": ["BaseTriggerStorage"],
+    "triggers.storages.base": ["BaseTriggerStorage", "storage_backends"],
     "triggers.storages.cache": ["CacheStorageBackend"],
     "triggers.runners": [
         "BaseTaskRunner", "ThreadingTaskRunner", "CeleryTaskRunner", "task_runners", "DEFAULT_TASK_RUNNER",
