@@ -9,6 +9,7 @@ from triggers_nb.testing import (
     SelfRetryingTask,
     SelfSkippingTask,
     TriggerManagerTestCaseMixin,
+    name_matches_classpath,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "SelfRetryingTask",
     "SelfSkippingTask",
     "TriggerManagerTestCaseMixin",
+    "name_matches_classpath",
 ]
