@@ -80,8 +80,8 @@ histories = st.lists(steps, min_size=1, max_size=25)
 class History:
     """A session and all that it ever was."""
 
-    def __init__(self) -> None:
-        self.store = MemoryStore()
+    def __init__(self, store: Any = None) -> None:
+        self.store = MemoryStore() if store is None else store
         #: State after each commit, by sequence number.
         self.states: dict[int, SessionState] = {}
         storage = BaseTriggerStorage(UID, self.store).derive(runner=Nowhere.name, observer=self._observe)

@@ -15,7 +15,7 @@ from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted
 from triggers_nb.analysis.frames_sessions import session_columns, task_columns, trigger_columns
 from triggers_nb.analysis.reading import Source, batches, collect, cut, warn_interrupted
 from triggers_nb.analysis.schema import EVENTS, FAILURES, INSTANCES, SESSIONS, STUCK, TASKS, TRIGGERS
-from triggers_nb.analysis.selection import Selection, parse_age
+from triggers_nb.analysis.selection import Selection, check_limit, parse_age
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES
 from triggers_nb.core import records as rec
 from triggers_nb.errors import UnknownSession
@@ -29,6 +29,7 @@ MAX_EVENTS: Final = 100_000
 
 def read_sessions(source: Source, selection: Selection, max_results: int | None = MAX_SESSIONS) -> pd.DataFrame:
     """Read a frame of sessions (`schema.SESSIONS`), last changed first."""
+    check_limit(max_results)
     summaries: list[Summary] = []
     now_us = source.store.now_us()
     wanted = selection.summaries(source.store)
@@ -44,6 +45,7 @@ def read_instances(
     source: Source, uids: Sequence[str], wanted: Wanted, max_results: int | None = MAX_INSTANCES
 ) -> pd.DataFrame:
     """Read a frame of instances (`schema.INSTANCES`): sessions in the order given, then by task and number."""
+    check_limit(max_results)
     frames = instance_frames(source, uids, wanted)
     return collect(INSTANCES, frames, total=len(uids), max_results=max_results, call="instances()")
 
@@ -52,6 +54,7 @@ def read_failures(
     source: Source, uids: Sequence[str], payloads: bool = False, max_results: int | None = MAX_INSTANCES
 ) -> pd.DataFrame:
     """Read a frame of failed instances (`schema.FAILURES`): sessions in the order given, then by task and number."""
+    check_limit(max_results)
     frames = failure_frames(source, uids, payloads)
     return collect(FAILURES, frames, total=len(uids), max_results=max_results, call="failures()")
 
@@ -70,6 +73,7 @@ def read_triggers(source: Source, uid: str, payloads: bool = False) -> pd.DataFr
 
 def read_events(source: Source, uids: Sequence[str], max_results: int | None = MAX_EVENTS) -> pd.DataFrame:
     """Read a frame of changes (`schema.EVENTS`): sessions in the order given, oldest first."""
+    check_limit(max_results)
     frames = event_frames(source, uids, max_results)
     return collect(EVENTS, frames, total=len(uids), max_results=max_results, call="events()")
 

@@ -119,10 +119,10 @@ def parse_names(value: str | Iterable[str] | None, name: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def check_limit(value: object) -> int | None:
-    """Read ``max_results``; None means all of them."""
+def check_limit(value: object) -> None:
+    """Raise ValueError if ``max_results`` is neither a positive number nor None."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
+        return
     raise ValueError(f"max_results={brief(value)}: expected a positive number, or None for all of them")
 
 
