@@ -168,12 +168,17 @@ class TriggerTask:
         """
         if cooldown is not None and not 0 <= cooldown < MAX_COOLDOWN_S:
             raise ValueError(f"cooldown is a number of seconds, 0 <= cooldown < 1e9, or None; not {cooldown!r}")
+        retry = Retry(metadata, replacement_kwargs, cooldown, describe(exc) if exc is not None else None)
+        self.check_retries(retry, exc)
+        return retry
+
+    def check_retries(self, retry: Retry, cause: BaseException | None = None) -> None:
+        """Raise `MaxRetriesExceeded` if the task has used up its own retries."""
         if self.request.retries >= self.max_retries:
             raise with_context(
                 MaxRetriesExceeded(f"retry {self.request.retries + 1} of {self.name}, which allows {self.max_retries}"),
-                {"replay_metadata": dict(metadata or {})},
-            ) from exc
-        return Retry(metadata, replacement_kwargs, cooldown, describe(exc) if exc is not None else None)
+                {"replay_metadata": retry.metadata},
+            ) from cause
 
 
 class TaskContext:
@@ -389,9 +394,8 @@ class InstanceRun:
         context = TaskContext(self.manager, self.name, self.kwargs)
         try:
             result = Raw(encode_mapping(self._result(self.task._run(context)), "result"))
-        except Retry as raised:
-            retry = raised
-            self._end("retry", lambda work: self._retry(work, retry, context.log_level))
+        except Retry as retry:
+            self._end_with_retry(retry, context.log_level)
         except StatusChange as change:
             self._change_status(change, context.log_level)
         except BaseException as error:
@@ -412,6 +416,14 @@ class InstanceRun:
                 {"actual_result": result},
             )
         return result
+
+    def _end_with_retry(self, retry: Retry, log_level: int) -> None:
+        try:
+            self.task.check_retries(retry)  # it may have been made without `TriggerTask.retry`
+        except MaxRetriesExceeded as error:
+            self._fail(error, log_level)
+        else:
+            self._end("retry", lambda work: self._retry(work, retry, log_level))
 
     def _retry(self, work: Work, retry: Retry, log_level: int) -> None:
         own = parse_metadata(retry.metadata)

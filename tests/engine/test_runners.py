@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -413,7 +414,9 @@ def test_a_forked_child_waits_only_for_its_own_work(
     manager.fire("go")
     started.wait()
     # when it forks
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it has threads: that is what this is about
+        child = os.fork()
     if child == 0:
         ThreadingTaskRunner.join_all()
         os._exit(0)
