@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from triggers_nb.core.status import STATUSES
@@ -156,7 +158,43 @@ def _demo(args: argparse.Namespace) -> int:
     return OK
 
 
+def _recover_arguments(parser: argparse.ArgumentParser) -> None:
+    add_url(parser)
+    parser.add_argument("--limit", type=_at_least_one, metavar="N", help="at most N items (default: all that are due)")
+    parser.add_argument(
+        "--celery-app",
+        metavar="MODULE:NAME",
+        help="the Celery application that takes the work, such as proj.celery:app",
+    )
+    parser.add_argument("--runner", metavar="KEY", help="task runner where nothing else says one (celery, threading)")
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module that defines tasks; needed if they run in threads of this process",
+    )
+    add_json(parser)
+
+
+def _recover(args: argparse.Namespace) -> int:
+    from triggers_nb.recovery import recover
+
+    sys.path.insert(0, str(Path.cwd()))  # as Celery does
+    for module in args.modules:
+        import_module(module)
+    runner = args.runner or ("celery" if args.celery_app else None)
+    done = recover(args.url, limit=args.limit, runner=runner, celery_app=args.celery_app)
+    if args.json:
+        print_json(done)
+    else:
+        print_table(["outcome", "items"], sorted(done.items()))
+    return FAILURE if done.keys() & {"failed", "out of reach"} else OK
+
+
 #: Every command by name.
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command("run a day of flights out of New York, one session per flight", _demo_arguments, _demo),
+    "recover": Command("take up what crashes left behind, in all sessions", _recover_arguments, _recover),
 }

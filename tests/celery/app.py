@@ -79,6 +79,18 @@ class Express(Echo):
     name = "tests.Express"
 
 
+class Flaky(Echo):
+    """Succeeds when it tries again."""
+
+    name = "tests.Flaky"
+
+    def _run(self, context):
+        result = super()._run(context)
+        if not self.request.retries:
+            raise self.retry(exc=ConnectionError("try again"), cooldown=0.1)
+        return result
+
+
 class Wait(TriggerTask):
     """Waits until the test lets it go on."""
 

@@ -1,8 +1,10 @@
-"""Processes that are killed at the worst moment: ``python -m tests.faults.children <url> <what> <uid>``."""
+"""Processes that are killed, most at the worst moment: ``python -m tests.faults.children <url> <what> <uid> …``."""
 
 import os
+import random
 import signal
 import sys
+import time
 from typing import Any, NoReturn
 
 from tests.celery import app as application
@@ -62,5 +64,20 @@ def die_while_it_recovers(uid: str, url: str) -> None:
         recover(url, runner="threading")
 
 
+def fire_many(prefix: str, url: str, name: str, count: str, n_sessions: str) -> None:
+    """Fire on random sessions; what has been acknowledged is noted in a list of the server."""
+    chance, told = random.Random(name), application.client()
+    managers = [open_manager(f"{prefix}-{n}", url, "celery") for n in range(int(n_sessions))]
+    for n in range(int(count)):
+        manager = (
+            chance.choice(managers)
+            if chance.random() < 0.5
+            else open_manager(f"{prefix}-{chance.randrange(int(n_sessions))}", url, "celery")
+        )
+        manager.fire("start", {"id": f"{name}-{n}"})
+        told.rpush("acknowledged", f"{name}-{n}")
+        time.sleep(chance.expovariate(50))
+
+
 if __name__ == "__main__":
-    globals()[sys.argv[2]](sys.argv[3], sys.argv[1])
+    globals()[sys.argv[2]](sys.argv[3], sys.argv[1], *sys.argv[4:])

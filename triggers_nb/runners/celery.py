@@ -60,6 +60,8 @@ class CeleryTaskRunner(BaseTaskRunner):
                 "trigger_kwargs": _portable(merge(task_instance.config.with_params, task_instance.kwargs)),
             },
             countdown=_countdown_s(task_instance),
+            # For Celery's events; it would write out all kwargs.
+            kwargsrepr=f"{task_instance.name} of session {storage.uid!r}",
         )
 
     def check(self, manager: TriggerManager, run: str) -> None:
