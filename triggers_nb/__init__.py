@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from triggers_nb.manager import TriggerManager as TriggerManager
     from triggers_nb.manager import trigger_managers as trigger_managers
     from triggers_nb.patcher import AttrPatcher as AttrPatcher
+    from triggers_nb.plan.comparison import compare as compare
     from triggers_nb.runners import task_runners as task_runners
     from triggers_nb.session import Session as Session
     from triggers_nb.storages import CacheStorageBackend as CacheStorageBackend
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 #: Where each public name lives.
 _MODULES = {
     "lint": "triggers_nb.analysis.lint",
+    "compare": "triggers_nb.plan.comparison",
     "connect": "triggers_nb.workspace",
     "Workspace": "triggers_nb.workspace",
     "Session": "triggers_nb.session",
@@ -64,3 +66,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the line magic ``%triggers``; called by ``%load_ext triggers_nb``."""
+    from triggers_nb.notebook.magics import load
+
+    load(shell)

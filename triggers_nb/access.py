@@ -53,6 +53,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         """Mode of handles that are given to people: in production they change something in a `writable` block only."""
         return "read-only" if self.permit is None and self.is_production else self.mode
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be changed here, whatever is typed."""
+        return self.mode != "read-write" or (self.permit is not None and self.permit.is_over)
+
     def refuse(self, uid: str = "…") -> None:
         """Raise if changes are refused here.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from triggers_nb.core.codec import decode_value, encode_value
-from triggers_nb.errors import brief
+from triggers_nb.errors import StorageError
 from triggers_nb.plan.actions import Action
-from triggers_nb.plan.plan import kwargs_patch
+from triggers_nb.plan.patches import said_arguments
 from triggers_nb.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from triggers_nb.plan.execution import Done
 
 #: How a line is told from one of a later version.
-VERSION = 1
+VERSION: Final = 1
+
+#: The environment variable that names the file.
+PATH_VARIABLE: Final = "TRIGGERS_JOURNAL"
+
+
+class JournalError(StorageError):
+    """Raised before anything is changed when the journal cannot be written."""
 
 
 def journal_path() -> Path:
     """Where this user's journal is: ``TRIGGERS_JOURNAL``, else below ``XDG_STATE_HOME`` (``~/.local/state``)."""
-    named = os.environ.get("TRIGGERS_JOURNAL")
+    named = os.environ.get(PATH_VARIABLE)
     if named:
         return Path(named).expanduser()
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
@@ -51,26 +58,36 @@ class Journal:
         self.path = path
         self.redactor = redactor
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append a line, as one write."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        safe = self.redactor.value(dict(line))
-        data = (json.dumps({"version": VERSION, **safe}, ensure_ascii=True, default=_jsonable) + "\n").encode()
-        # O_APPEND and one write: lines of several processes do not mix.
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    @contextmanager
+    def writer(self) -> Iterator[JournalWriter]:
+        """Open the journal for the lines of one execution.
+
+        Raises
+        ------
+        JournalError
+            If it cannot be written.
+        """
         try:
-            os.write(descriptor, data)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"the journal {self.path} cannot be written ({error.strerror}), so nothing was changed: set "
+                f"{PATH_VARIABLE} to a file that can be"
+            ) from error
+        try:
+            yield JournalWriter(descriptor, self.redactor)
         finally:
             os.close(descriptor)
 
     def lines(self) -> list[dict[str, Any]]:
         """Read all lines, oldest first; one that was cut off by a crash is left out."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = self.path.read_text(encoding="ascii", errors="replace")
         except FileNotFoundError:
             return []
         lines = []
-        for raw in text.splitlines():
+        for raw in text.split("\n"):
             try:
                 line = json.loads(raw)
             except ValueError:
@@ -90,11 +107,36 @@ class Journal:
         return JOURNAL.frame(columns)
 
     def python(self, url: str | None = None) -> str:
-        """The changes that were made, as Python that makes them again."""
+        """The changes that were made, as Python that makes them again in a workspace ``ws``."""
         lines = [
             line for line in self.lines() if line.get("outcome") == "done" and (url is None or line.get("url") == url)
         ]
-        return "\n".join(f"# {line['at']} {line.get('actor')}\n{line['python']}" for line in lines)
+        code = "\n".join(f"# {line['at']} {line.get('actor')}\n{line['python']}" for line in lines)
+        needed = [statement for word, statement in _IMPORTS.items() if f"{word}(" in code or f"{word}." in code]
+        return "\n".join([*needed, code]) if lines else ""
+
+
+#: What the values of kwargs are written with.
+_IMPORTS: Final = {
+    "datetime": "import datetime",
+    "Decimal": "from decimal import Decimal",
+    "UUID": "from uuid import UUID",
+}
+
+
+class JournalWriter:
+    """Appends lines to a journal; made by `Journal.writer`."""
+
+    def __init__(self, descriptor: int, redactor: Redactor) -> None:
+        self._descriptor, self._redactor = descriptor, redactor
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":
+            os.write(descriptor, b"\n")  # what a crash has cut off does not spoil the next line
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a line, redacted, as one write: lines of several processes do not mix."""
+        safe = self._redactor.value(dict(line))
+        os.write(self._descriptor, (json.dumps({"version": VERSION, **safe}) + "\n").encode("ascii"))
 
 
 def journal_line(
@@ -123,41 +165,18 @@ def journal_line(
 
 def python_line(action: Action, reason: str | None, redactor: Redactor | None = None) -> str:
     """The line of Python that makes a change: kwargs as a patch, secrets redacted."""
-    arguments = {key: value for key, value in _arguments(action).items() if value not in (None, False)}
+    arguments = said_arguments(action)
     if redactor is not None:
         arguments = {key: redactor.value(value, key) for key, value in arguments.items()}
     if reason is not None:
         arguments["reason"] = redactor.text(reason) if redactor is not None else reason
+    if action.action == "configure" and not action.epoch:
+        configuration = arguments.pop("configuration")
+        parts = [repr(action.uid), repr(configuration)] + [f"{key}={value!r}" for key, value in arguments.items()]
+        return f"ws.create({', '.join(parts)})"
     parts = [repr(action.target)] if action.target else []
     if "status" in arguments:
         parts.append(repr(arguments.pop("status")))
     parts += [f"{key}={value!r}" for key, value in arguments.items()]
-    return f"ws[{action.uid!r}].{action.action}({', '.join(parts)})"
-
-
-def _arguments(action: Action) -> dict[str, Any]:
-    if action.action != "replay":
-        return action.arguments
-    new = action.arguments["kwargs"]
-    patch = kwargs_patch(action)
-    if new is None or patch is None:
-        return {}
-    # A merge only adds and replaces: what goes needs the whole.
-    return {"kwargs": new} if _removes(patch, new) else {"merge_kwargs": patch}
-
-
-def _removes(patch: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    for key, value in patch.items():
-        if key not in new:
-            return True
-        if isinstance(value, Mapping) and isinstance(new[key], Mapping) and _removes(value, new[key]):
-            return True
-    return False
-
-
-def _jsonable(value: object) -> Any:
-    """Values that JSON has no form for, in a form that a person reads."""
-    try:
-        return repr(decode_value(encode_value(value)))
-    except Exception:
-        return brief(value)
+    session = f"ws[{action.uid!r}]" if action.epoch else f"ws.session({action.uid!r})"
+    return f"{session}.{action.action}({', '.join(parts)})"

@@ -323,7 +323,7 @@ class TriggerManager:
             outcome = self.storage.transact(
                 action,
                 guarded,
-                prepare=None if in_worker else self._check_runners,
+                prepare=None if in_worker or self.storage.take is not None else self.check_runners,
                 hooked=hooks_of(type(self)),
                 grace_s=settings.grace_s(),
             )
@@ -405,8 +405,14 @@ class TriggerManager:
             "'using', set default_task_runner_name on the manager, or set TRIGGERS_RUNNER (for example 'celery')"
         )
 
-    def _check_runners(self, step: Step, session: Slice) -> None:
-        """Refuse, before the commit, what could never be handed over."""
+    def check_runners(self, step: Step, session: Slice) -> None:
+        """Refuse, before the commit, what could never be handed over.
+
+        Raises
+        ------
+        NoRunner, HandoverRefused, UnknownKey
+            Saying why.
+        """
         if self.storage.handover == "defer":
             if step.scheduled and not self.storage.store.embedded:
                 refuse_local_classes(self)
@@ -503,7 +509,8 @@ class TriggerManager:
             self._post_skip(instances[call.target], call.cascade)
 
     def _record_hook_error(self, call: HookCall, error: Exception) -> None:
-        logger.error("%s of session %r failed on %r", call.hook, self.storage.uid, call.target, exc_info=error)
+        if self.storage.take is None:  # else it is only tried out
+            logger.error("%s of session %r failed on %r", call.hook, self.storage.uid, call.target, exc_info=error)
         failure = describe(error)
         try:
             self.storage.transact(

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 from triggers_nb.access import Access
 from triggers_nb.changes import SessionChanges
+from triggers_nb.core import records as rec
 from triggers_nb.core.events import Provenance
 from triggers_nb.errors import RegistryError
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.builders import SessionPlanner
+from triggers_nb.plan.selection import manager_of
 from triggers_nb.session_views import SessionView
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.cache import CacheStorageBackend
 from triggers_nb.storages.store import Store
 
 if TYPE_CHECKING:
+    from triggers_nb.notebook.panel import SessionPanel
     from triggers_nb.workspace import Workspace
 
 
@@ -60,18 +63,32 @@ class Session(SessionView, SessionChanges):
         """Makes plans: what a change would do, before it is made."""
         return SessionPlanner(self.workspace, self.uid)
 
-    def plan_manager(self, *, reason: str | None, action_id: str, plan_id: str) -> TriggerManager:
-        """Return the session's manager for one step of a plan."""
-        provenance = Provenance(actor=self.workspace.actor, reason=reason, action_id=action_id, plan_id=plan_id)
-        return self._build_manager(self.workspace.access, provenance, {})
+    def panel(self) -> SessionPanel:
+        """Show the session in a widget that follows it: picture, instances, and what can be done with them.
 
-    def trial_manager(self, store: Store, manager: type[TriggerManager] | None) -> TriggerManager:
-        """Return the session's manager, or one of another class, on an overlay that takes its changes."""
+        Close it with ``panel.close()``, or use it as a context manager.
+
+        Raises
+        ------
+        UnknownSession
+            If the session does not exist (any more).
+        """
+        from triggers_nb.notebook.panel import SessionPanel
+
+        return SessionPanel(self)
+
+    def plan_manager(self, key: str | None, *, reason: str | None, action_id: str, plan_id: str) -> TriggerManager:
+        """Return the manager of that key for steps of a plan (or the workspace's own, see `class_of`)."""
+        provenance = Provenance(actor=self.workspace.actor, reason=reason, action_id=action_id, plan_id=plan_id)
+        handle = self._handle(self.workspace.access, provenance, {})
+        return self._make_manager(self.class_of(key), handle)
+
+    def trial_manager(self, store: Store, cls: type[TriggerManager], *, is_candidate: bool = False) -> TriggerManager:
+        """Return a manager of that class on an overlay that takes its changes; a candidate may be another's."""
         handle = self._handle(self.workspace.access, Provenance(actor=self.workspace.actor), {}).derive(
-            mode="read-write", store=store, guard=None, check_manager=manager is None
+            mode="read-write", store=store, guard=None, check_manager=not is_candidate
         )
-        cls = manager or self.manager_class()
-        return cls(handle, allow_manager_change=True) if self.workspace.allow_manager_change else cls(handle)
+        return self._make_manager(cls, handle)
 
     def _tag(self) -> str | None:
         return self.workspace.env
@@ -79,7 +96,7 @@ class Session(SessionView, SessionChanges):
     def _handle(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> BaseTriggerStorage:
         workspace = self.workspace
         return CacheStorageBackend(self.uid, workspace.store).derive(
-            mode=access.mode,
+            mode=access.handle_mode,
             provenance=provenance,
             expected=expected,
             guard=access.guard(self.uid),
@@ -90,8 +107,11 @@ class Session(SessionView, SessionChanges):
         )
 
     def _build_manager(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> TriggerManager:
-        handle = self._handle(access, provenance, expected)
-        return self.manager_class()(handle, allow_manager_change=self.workspace.allow_manager_change)
+        return self._make_manager(self.manager_class(), self._handle(access, provenance, expected))
+
+    def _make_manager(self, cls: type[TriggerManager], handle: BaseTriggerStorage) -> TriggerManager:
+        # A subclass may take the storage alone.
+        return cls(handle, allow_manager_change=True) if self.workspace.allow_manager_change else cls(handle)
 
     def manager_class(self) -> type[TriggerManager]:
         """Return the class that controls the session: the workspace's, else the one that the session remembers.
@@ -101,10 +121,15 @@ class Session(SessionView, SessionChanges):
         RegistryError
             If the session remembers a manager that is not installed here.
         """
-        chosen = self.workspace.manager
-        if chosen is not None:
-            return chosen
-        key = BaseTriggerStorage(self.uid, self.workspace.store).manager_key if self._exists() else None
+        if self.workspace.manager is not None:
+            return self.workspace.manager
+        view = self.workspace.store.read(self.uid, (rec.HEAD,), follow=False)
+        return self.class_of(manager_of(view) if view is not None else None)
+
+    def class_of(self, key: str | None) -> type[TriggerManager]:
+        """Return the class for a session that remembers that key; see `manager_class`."""
+        if self.workspace.manager is not None:
+            return self.workspace.manager
         if key is None:
             return TriggerManager
         try:
@@ -114,6 +139,3 @@ class Session(SessionView, SessionChanges):
                 f"session {self.uid!r} belongs to manager {key!r}, which cannot be used here, so it cannot be changed "
                 f"(reading it works): {error}"
             ) from error
-
-    def _exists(self) -> bool:
-        return self.workspace.store.counts(self.uid) is not None

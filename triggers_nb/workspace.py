@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from triggers_nb.access import Access, current_actor, make_access
 from triggers_nb.analysis.reading import Source
 from triggers_nb.errors import CredentialsWarning, SessionExists, brief
-from triggers_nb.journal import Journal, journal_line, journal_path
+from triggers_nb.journal import Journal, JournalWriter, journal_line, journal_path
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.builders import WorkspacePlanner
 from triggers_nb.redaction import Redactor, safe_url
@@ -24,6 +24,7 @@ from triggers_nb.views import StoreView
 if TYPE_CHECKING:
     import pandas as pd
 
+    from triggers_nb.notebook.triage import Triage
     from triggers_nb.plan.actions import Action
     from triggers_nb.plan.execution import Done, Result
     from triggers_nb.plan.plan import Plan
@@ -254,6 +255,26 @@ class Workspace(StoreView):
         finally:
             allowed.end()
 
+    def triage(self, pattern: str | None = None, *, values: pd.DataFrame | None = None) -> Triage:
+        """Show the failures of all sessions by cause, in a widget that follows them, and repair them from there.
+
+        Parameters
+        ----------
+        pattern
+            Only sessions whose UID matches, with ``*`` and ``?``.
+        values
+            Columns of one's own for instances, named by ``session_uid`` and ``instance``: what a patch takes as
+            ``{{column}}``.
+
+        Raises
+        ------
+        ValueError
+            If `values` names no instances, or one twice.
+        """
+        from triggers_nb.notebook.triage import Triage
+
+        return Triage(self, pattern, values)
+
     @property
     def plan(self) -> WorkspacePlanner:
         """Makes plans over sessions: what changes would do, before they are made."""
@@ -300,15 +321,14 @@ class Workspace(StoreView):
         """Return a session that need not exist."""
         return Session(self, uid)
 
-    def instances_named(self, names: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-        """Read these instances of these sessions (`schema.INSTANCES`), in the order given."""
-        from triggers_nb.analysis.schema import INSTANCES
+    def instances_named(self, names: Sequence[tuple[str, str]]) -> pd.DataFrame:
+        """Read instances by UID and name (`schema.INSTANCES`), in the order given, as far as they exist."""
+        from triggers_nb.analysis.frames import read_instances
+        from triggers_nb.analysis.frames_instances import Wanted
 
-        frames = []
-        for uid, wanted in names.items():
-            frame = self.session(uid).instances(max_results=None).set_index("instance", drop=False)
-            frames.append(frame.loc[list(wanted)].reset_index(drop=True))
-        return INSTANCES.concat(frames)
+        found = read_instances(self._source, list(dict.fromkeys(uid for uid, _ in names)), Wanted(), None)
+        positions = {key: row for row, key in enumerate(zip(found["session_uid"], found["instance"], strict=True))}
+        return found.iloc[[positions[name] for name in names if name in positions]].reset_index(drop=True)
 
     def shown(self, value: Any) -> Any:
         """Return a value as it may be shown here: redacted, unless the workspace was opened without."""
@@ -329,7 +349,13 @@ class Workspace(StoreView):
             return self._journal.python(self.url)
         return [line for line in self._journal.lines() if line.get("url") == self.url]
 
-    def journal_step(self, plan: Plan, action: Action, row: Done, reason: str | None, action_id: str) -> None:
+    def journal_writer(self) -> AbstractContextManager[JournalWriter]:
+        """Open the journal for one execution."""
+        return self._journal.writer()
+
+    def journal_step(
+        self, writer: JournalWriter, plan: Plan, action: Action, row: Done, reason: str | None, action_id: str
+    ) -> None:
         """Write a step of a plan that was executed into the journal."""
         line = journal_line(
             action,
@@ -342,7 +368,7 @@ class Workspace(StoreView):
             action_id=action_id,
             redactor=self._journal.redactor,
         )
-        self._journal.write(line)
+        writer.write(line)
 
     def managers(self) -> pd.DataFrame:
         """List every registered manager (`schema.MANAGERS`), those that cannot be loaded included."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triggers_nb.core.instances import TaskInstance
+from triggers_nb.errors import ClaimRefused
 from triggers_nb.manager import TriggerManager
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask, rebuild_manager
@@ -28,7 +29,10 @@ def drain(outcomes: Mapping[str, Any]) -> list[str]:
     while _queue:
         manager, instance = _queue.popleft()
         run = InstanceRun(manager, instance.name, task_that(outcomes[instance.config.name]))
-        run.claim()
+        try:
+            run.claim()
+        except ClaimRefused:  # it was resolved meanwhile
+            continue
         run.body()
         ran.append(instance.name)
     return ran

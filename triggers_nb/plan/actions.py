@@ -24,6 +24,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     #: Revision of each cell that the step rests on, when the plan was made.
     seen: dict[str, int]
+    #: Key of the manager that the session remembers; None if it remembers none.
+    manager: str | None = None
     #: The instance's status when the plan was made.
     from_status: str | None = None
     #: The instance's kwargs when the plan was made, for steps that may change them.
@@ -72,6 +74,9 @@ def _resolve_logs(manager: TriggerManager, target: str, arguments: Mapping[str, 
 def _configure(manager: TriggerManager, target: str, arguments: Mapping[str, Any]) -> None:
     manager.update_configuration(arguments["configuration"])
 
+
+#: Actions that were tried out when the plan was made, to learn what they read.
+TRIED: Final = ("fire", "configure")
 
 #: The manager's method behind each action; nothing else changes a session.
 METHODS: Final[dict[str, Callable[[TriggerManager, str, Mapping[str, Any]], None]]] = {

@@ -6,16 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triggers_nb.core import records as rec
-from triggers_nb.core.codec import encode_mapping
-from triggers_nb.core.configuration import parse_configuration
+from triggers_nb.core.codec import decode_value, encode_mapping
+from triggers_nb.core.configuration import is_name, parse_configuration
+from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.status import check_by_hand, check_status
-from triggers_nb.errors import InvalidStatus
+from triggers_nb.errors import InvalidStatus, InvalidValue
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.plan import Plan
-from triggers_nb.plan.selection import PerTarget, Seen, find_sessions, find_targets, new_kwargs, refuse_markers, see
+from triggers_nb.plan.selection import (
+    PerTarget,
+    Seen,
+    Target,
+    find_sessions,
+    find_targets,
+    for_target,
+    new_kwargs,
+    refuse_markers,
+    refuse_missing_sessions,
+    refuse_status,
+    see,
+)
+from triggers_nb.plan.trying import learn_reads
 from triggers_nb.storages.drafts import encode_kwargs
-from triggers_nb.storages.overlay import OverlayStore
 
 if TYPE_CHECKING:
     from triggers_nb.workspace import Workspace
@@ -48,57 +61,68 @@ class Planner:
         UnknownTrigger
             If its task does not wait for a trigger that kwargs are given for.
         """
+        seen = self._see(targets)
+        refuse_status(seen, lambda instance: _require_failed(instance, "replayed"))
         actions = []
-        for seen in self._see(targets):
-            _require_failed(seen, "replayed")
-            new = new_kwargs(seen, kwargs, merge_kwargs)
+        for each in seen:
+            new = new_kwargs(each, kwargs, merge_kwargs)
             if new is not None:
                 encode_kwargs(new)
-            actions.append(_action(seen, "replay", {"kwargs": new}, stored_kwargs=seen.instance.kwargs))
+            actions.append(_action(each, "replay", {"kwargs": _copy(new)}, stored_kwargs=each.instance.kwargs))
         return self._plan(actions, "replay")
 
-    def skip(self, targets: Any, *, cascade: bool = False, result: Mapping[str, Any] | None = None) -> Plan:
-        """Plan to skip failed instances; with `cascade`, each one's task is fired with `result` as kwargs."""
-        refuse_markers(result, "result")
-        encode_mapping(result, "result")
+    def skip(self, targets: Any, *, cascade: bool = False, result: PerTarget | None = None) -> Plan:
+        """Plan to skip failed instances; with `cascade`, each one's task is fired with `result` as kwargs.
+
+        `result` may be given for each target, as `replay` takes its kwargs.
+        """
+        seen = self._see(targets)
+        refuse_status(seen, lambda instance: _require_failed(instance, "skipped"))
         actions = []
-        for seen in self._see(targets):
-            _require_failed(seen, "skipped")
-            actions.append(_action(seen, "skip", {"cascade": bool(cascade), "result": _copy(result)}))
+        for each in seen:
+            own = _own_mapping(each.target, result, "result")
+            encode_mapping(own, "result")
+            actions.append(_action(each, "skip", {"cascade": bool(cascade), "result": _copy(own)}))
         return self._plan(actions, "skip")
 
     def update_status(
         self,
         targets: Any,
         status: str,
-        metadata: Mapping[str, Any] | None = None,
+        metadata: PerTarget | None = None,
         *,
         cascade: bool = False,
-        cascade_kwargs: Mapping[str, Any] | None = None,
+        cascade_kwargs: PerTarget | None = None,
     ) -> Plan:
-        """Plan to change the status of unresolved instances by hand."""
+        """Plan to change the status of unresolved instances by hand.
+
+        `metadata` and `cascade_kwargs` may be given for each target, as `replay` takes its kwargs.
+        """
         check_status(status)
-        refuse_markers(metadata, "metadata")
-        refuse_markers(cascade_kwargs, "cascade_kwargs")
-        parse_metadata(metadata)
-        encode_mapping(cascade_kwargs, "cascade_kwargs")
+        seen = self._see(targets)
+        refuse_status(seen, lambda instance: check_by_hand(instance.name, instance.status, status))
         actions = []
-        for seen in self._see(targets):
-            check_by_hand(seen.instance.name, seen.instance.status, status)
+        for each in seen:
+            own = _own_mapping(each.target, metadata, "metadata")
+            kwargs = _own_mapping(each.target, cascade_kwargs, "cascade_kwargs")
+            parse_metadata(own)
+            encode_mapping(kwargs, "cascade_kwargs")
             arguments = {
                 "status": status,
-                "metadata": _copy(metadata),
+                "metadata": _copy(own),
                 "cascade": bool(cascade),
-                "cascade_kwargs": _copy(cascade_kwargs),
+                "cascade_kwargs": _copy(kwargs),
             }
-            actions.append(_action(seen, "update_status", arguments))
+            actions.append(_action(each, "update_status", arguments))
         return self._plan(actions, "update_status")
 
-    def update_metadata(self, targets: Any, metadata: Mapping[str, Any]) -> Plan:
-        """Plan to merge metadata into that of instances."""
-        refuse_markers(metadata, "metadata")
-        parse_metadata(metadata)
-        actions = [_action(seen, "update_metadata", {"metadata": _copy(metadata)}) for seen in self._see(targets)]
+    def update_metadata(self, targets: Any, metadata: PerTarget) -> Plan:
+        """Plan to merge metadata into that of instances; it may be given for each target."""
+        actions = []
+        for each in self._see(targets):
+            own = _own_mapping(each.target, metadata, "metadata")
+            parse_metadata(own)
+            actions.append(_action(each, "update_metadata", {"metadata": _copy(own)}))
         return self._plan(actions, "update_metadata")
 
     def resolve_logs(self, targets: Any) -> Plan:
@@ -112,27 +136,31 @@ class Planner:
         where = "ws" if self._uid is None else f"ws[{self._uid!r}]"
         return Plan(self._workspace, actions, f"{where}.plan.{method}(…)")
 
-    def _fire(self, uids: Sequence[str], trigger: str, kwargs: Mapping[str, Any] | None, once: bool) -> Plan:
-        refuse_markers(kwargs, "kwargs")
-        arguments = {"kwargs": _copy(kwargs), "once": bool(once)}
-        return self._plan([self._tried(uid, "fire", trigger, arguments) for uid in uids], "fire")
+    def _fire(
+        self, targets: Sequence[Target], triggers: str | Sequence[str], kwargs: PerTarget | None, once: bool
+    ) -> Plan:
+        names = [triggers] if isinstance(triggers, str) else list(triggers)
+        for name in names:
+            if not is_name(name):
+                raise InvalidValue("trigger", name, "expected a non-empty string without control characters")
+        actions: list[Action] = []
+        for target in targets:
+            own = _own_mapping(target, kwargs, "kwargs")
+            encode_mapping(own, "kwargs")
+            arguments = {"kwargs": _copy(own), "once": bool(once)}
+            actions += self._tried(target.uid, "fire", [(name, arguments) for name in names])
+        return self._plan(actions, "fire")
 
-    def _configure(self, uids: Sequence[str], configuration: Mapping[str, Mapping[str, Any]]) -> Plan:
+    def _configure(self, targets: Sequence[Target], configuration: Mapping[str, Mapping[str, Any]]) -> Plan:
         refuse_markers(configuration, "configuration")
         parse_configuration(configuration)
         arguments = {"configuration": {name: dict(directives) for name, directives in configuration.items()}}
-        return self._plan([self._tried(uid, "configure", "", arguments) for uid in uids], "configure")
+        actions = [action for target in targets for action in self._tried(target.uid, "configure", [("", arguments)])]
+        return self._plan(actions, "configure")
 
-    def _tried(self, uid: str, action: str, target: str, arguments: dict[str, Any]) -> Action:
-        """An action on a session, with the revisions of all that it reads."""
-        overlay = OverlayStore(self._workspace.store, uid)
-        manager = self._workspace.session(uid).trial_manager(overlay, None)
-        reads: dict[str, int] = {}
-        manager.storage.take, manager.storage.call_hooks = _ignore, False
-        manager.storage.observer = lambda outcome: reads.update(outcome.session.reads)
-        made = Action(uid=uid, action=action, target=target, arguments=arguments, epoch=overlay.base_epoch, seen=reads)
-        made.call(manager)
-        return made
+    def _tried(self, uid: str, action: str, calls: Sequence[tuple[str, dict[str, Any]]]) -> list[Action]:
+        """Actions on a session, each with the revisions of what it reads of the session as it is now."""
+        return learn_reads(self._workspace.session(uid), action, calls)
 
 
 class SessionPlanner(Planner):
@@ -142,13 +170,15 @@ class SessionPlanner(Planner):
         super().__init__(workspace, uid)
         self._own_uid = uid
 
-    def fire(self, trigger: str, kwargs: Mapping[str, Any] | None = None, *, once: bool = False) -> Plan:
-        """Plan to fire a trigger; with `once`, only if it has not fired yet."""
-        return self._fire([self._own_uid], trigger, kwargs, once)
+    def fire(
+        self, trigger: str | Sequence[str], kwargs: Mapping[str, Any] | None = None, *, once: bool = False
+    ) -> Plan:
+        """Plan to fire a trigger, or several in order; with `once`, only one that has not fired yet."""
+        return self._fire([Target(self._own_uid, "")], trigger, kwargs, once)
 
     def configure(self, configuration: Mapping[str, Mapping[str, Any]]) -> Plan:
         """Plan to add or replace tasks by name."""
-        return self._configure([self._own_uid], configuration)
+        return self._configure([Target(self._own_uid, "")], configuration)
 
 
 class WorkspacePlanner(Planner):
@@ -157,13 +187,34 @@ class WorkspacePlanner(Planner):
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace, None)
 
-    def fire(self, sessions: Any, trigger: str, kwargs: Mapping[str, Any] | None = None, *, once: bool = False) -> Plan:
-        """Plan to fire a trigger on several sessions: UIDs, or a frame with ``session_uid``."""
-        return self._fire(find_sessions(sessions), trigger, kwargs, once)
+    def fire(
+        self,
+        sessions: Any,
+        trigger: str | Sequence[str],
+        kwargs: PerTarget | None = None,
+        *,
+        once: bool = False,
+    ) -> Plan:
+        """Plan to fire a trigger on several sessions: UIDs, or a frame with ``session_uid``.
+
+        `kwargs` may be a mapping, a Series of mappings aligned on the frame, or a callable of the frame's row.
+
+        Raises
+        ------
+        UnknownSession
+            If a session does not exist; all of those are named.
+        """
+        return self._fire(self._sessions(sessions), trigger, kwargs, once)
 
     def configure(self, sessions: Any, configuration: Mapping[str, Mapping[str, Any]]) -> Plan:
-        """Plan to add or replace tasks of several sessions."""
-        return self._configure(find_sessions(sessions), configuration)
+        """Plan to add or replace tasks of several sessions; errors as for `fire`."""
+        return self._configure(self._sessions(sessions), configuration)
+
+    def _sessions(self, selection: Any) -> list[Target]:
+        targets = find_sessions(selection)
+        found = {each.uid for each in self._workspace.store.summaries(uids=[target.uid for target in targets])}
+        refuse_missing_sessions([target.uid for target in targets if target.uid not in found])
+        return targets
 
 
 def _action(seen: Seen, action: str, arguments: dict[str, Any], stored_kwargs: dict[str, Any] | None = None) -> Action:
@@ -174,25 +225,21 @@ def _action(seen: Seen, action: str, arguments: dict[str, Any], stored_kwargs: d
         arguments=arguments,
         epoch=seen.epoch,
         seen={rec.INSTANCE + seen.instance.name: seen.instance.revision},
+        manager=seen.manager,
         from_status=seen.instance.status,
         stored_kwargs=stored_kwargs,
     )
 
 
-def _require_failed(seen: Seen, what: str) -> None:
-    if seen.instance.status != "failed":
-        raise InvalidStatus(
-            f"instance {seen.instance.name!r} of session {seen.target.uid!r} is {seen.instance.status}; only a failed "
-            f"instance can be {what}"
-        )
+def _require_failed(instance: TaskInstance, what: str) -> None:
+    if instance.status != "failed":
+        raise InvalidStatus(f"instance {instance.name!r} is {instance.status}; only a failed instance can be {what}")
+
+
+def _own_mapping(target: Target, given: PerTarget | None, name: str) -> Mapping[str, Any] | None:
+    return None if given is None else for_target(target, given, name)
 
 
 def _copy(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """A copy that later changes of the original do not reach."""
-    from triggers_nb.core.codec import decode_value
-
     return None if value is None else decode_value(encode_mapping(value, "value"))
-
-
-def _ignore(_: object) -> None:
-    pass

@@ -15,8 +15,8 @@ PREVIEW: Final = Schema(
             "action",
             TEXT,
             "fire, create, apply, status, metadata, logs, configure or session; blocked: a task that still waits; "
-            "refused: the step cannot be done; stopped: by max_steps; hook: what a hook raised; not simulated: a hook "
-            "that was left out",
+            "refused: the step cannot be done; stopped: by max_steps; hook: what a hook raised; note: what an "
+            "execution would meet, or what was assumed in vain; not simulated: a hook that was left out",
         ),
         Column("target", TEXT, "instance, trigger or task"),
         Column("from_status", TEXT, "the instance's status before, missing for a new one"),
@@ -24,10 +24,18 @@ PREVIEW: Final = Schema(
         Column("trigger", TEXT, "the trigger that is fired, taken or waited for"),
         Column("certainty", TEXT, "certain, or if_succeeds: depends on the success of a task"),
         Column("origin", TEXT, "direct, cascade or hook"),
-        Column("kwargs", OBJECT, "kwargs of a firing as a dict; None if they are the unknown result of a task"),
+        Column(
+            "kwargs",
+            OBJECT,
+            "kwargs of a firing, or of all triggers of an instance that is made or takes one: dict, redacted; None if "
+            "they rest on the unknown result of a task",
+        ),
         Column("detail", TEXT, "what else there is to say"),
     )
 )
+
+#: A row for each consequence in one preview or in both, in the order of the first.
+COMPARISON: Final = Schema((Column("found_in", TEXT, "both, first or second"), *PREVIEW.columns))
 
 #: A row for each step of a plan, in order.
 RESULT: Final = Schema(

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from triggers_nb.core.codec import encode_value
-from triggers_nb.errors import PlanUsed
+import msgspec
+
+from triggers_nb.errors import PlanUsed, brief
 from triggers_nb.manager import TriggerManager
 from triggers_nb.plan.actions import Action
+from triggers_nb.plan.assumptions import Assumptions, Outcomes
+from triggers_nb.plan.patches import count_changes
 from triggers_nb.plan.rows import Consequence, as_columns
-from triggers_nb.plan.simulation import Numbered, Outcomes, overridden_hooks, simulate
-from triggers_nb.render.plans import MAX_LISTED, Facts, facts_html, facts_text
-from triggers_nb.render.wording import plural
+from triggers_nb.plan.simulation import Numbered, overridden_hooks, simulate
+from triggers_nb.plan.wording import facts_of, title_of
+from triggers_nb.render.plans import Facts, facts_html, facts_text
 from triggers_nb.storages.store import Store
 
 if TYPE_CHECKING:
@@ -108,15 +111,37 @@ class Plan:
         pandas.DataFrame
             A row for each consequence, sessions in the order of the plan. Columns: step (Int64), session_uid, action,
             target, from_status, to_status, trigger, certainty, origin (string), kwargs (object), detail (string).
+            Kwargs and details are redacted. `triggers_nb.plan.frames.PREVIEW` tells what the columns mean.
+
+        Raises
+        ------
+        RegistryError
+            If a session's manager is not installed here; pass one as `manager`.
+        TypeError, ValueError
+            If an argument has no such value.
+        CommitConflict
+            If a session is changed by others all the time.
         """
         from triggers_nb.plan.frames import PREVIEW
 
+        assumptions = Assumptions(outcomes or {})
+        if not isinstance(max_steps, int) or max_steps < 0:
+            raise ValueError(f"max_steps={brief(max_steps)}: expected a number of instances")
+        if manager is not None and not (isinstance(manager, type) and issubclass(manager, TriggerManager)):
+            raise TypeError(f"manager={brief(manager)}: expected a subclass of TriggerManager")
+        sessions = self._by_session()
+        classes = {uid: manager or self._class_of(steps[0].action) for uid, steps in sessions.items()}
         rows: list[Consequence] = []
-        for uid, steps in self._by_session().items():
-            rows += self._simulate(uid, steps, hooks, manager, outcomes or {}, max_steps)
+        for uid, steps in sessions.items():
+            rows += self._simulate(uid, steps, hooks, classes[uid], manager is not None, assumptions, max_steps)
         if not hooks:
-            rows += self._not_simulated(manager)
-        return PREVIEW.frame(as_columns(rows))
+            firsts: dict[type[TriggerManager], Numbered] = {}
+            for uid, cls in classes.items():
+                firsts.setdefault(cls, sessions[uid][0])
+            rows += _not_simulated(firsts)
+        rows += self._unused(assumptions)
+        show = self.workspace.shown
+        return PREVIEW.frame(as_columns([_redacted(row, show) for row in rows]))
 
     def _by_session(self) -> dict[str, list[Numbered]]:
         steps: dict[str, list[Numbered]] = {}
@@ -124,39 +149,38 @@ class Plan:
             steps.setdefault(action.uid, []).append(Numbered(number, action))
         return steps
 
+    def _class_of(self, action: Action) -> type[TriggerManager]:
+        return self.workspace.session(action.uid).class_of(action.manager)
+
     def _simulate(
         self,
         uid: str,
         steps: Sequence[Numbered],
         hooks: bool,
-        manager: type[TriggerManager] | None,
-        outcomes: Outcomes,
+        cls: type[TriggerManager],
+        is_candidate: bool,
+        assumptions: Assumptions,
         max_steps: int,
     ) -> list[Consequence]:
         session = self.workspace.session(uid)
 
         def make_manager(store: Store) -> TriggerManager:
-            return session.trial_manager(store, manager)
+            return session.trial_manager(store, cls, is_candidate=is_candidate)
 
         return simulate(
-            self.workspace.store, uid, steps, make_manager, hooks=hooks, outcomes=outcomes, max_steps=max_steps
+            self.workspace.store, uid, steps, make_manager, hooks=hooks, assumptions=assumptions, max_steps=max_steps
         )
 
-    def _not_simulated(self, manager: type[TriggerManager] | None) -> list[Consequence]:
-        classes: dict[type[TriggerManager], tuple[int, str]] = {}
-        for uid, steps in self._by_session().items():
-            classes.setdefault(manager or self.workspace.session(uid).manager_class(), (steps[0].step, uid))
+    def _unused(self, assumptions: Assumptions) -> list[Consequence]:
         return [
             Consequence(
-                step=step,
-                session_uid=uid,
-                action="not simulated",
-                target=hook,
-                origin="hook",
-                detail="pass hooks=True to run the hooks, too; they may act outside of the session",
+                step=0,
+                session_uid=self.actions[0].uid,
+                action="note",
+                target=" ".join(key) if isinstance(key, tuple) else str(key),
+                detail="outcomes names it, but no such instance is run: that outcome was not used",
             )
-            for cls, (step, uid) in classes.items()
-            for hook in overridden_hooks(cls)
+            for key in (assumptions.unused() if self.actions else [])
         ]
 
     def execute(
@@ -213,52 +237,23 @@ class Plan:
     @property
     def title(self) -> str:
         """What it does, to how many: ``Replay 130 instances in 116 sessions``."""
-        if not self.actions:
-            return "Nothing to do: the selection is empty"
-        verb, noun = _WORDS[self.actions[0].action]
-        where = f" in {plural(len(self.uids), 'session')}"
-        if noun is None:
-            return f"{verb}{where}"
-        named = f" {self.actions[0].target!r}" if noun == "trigger" else f" {plural(len(self), noun)}"
-        return f"{verb}{named}{where}"
+        return title_of(self.actions)
 
     def differences(self) -> list[tuple[dict[str, Any], int]]:
-        """Distinct differences in kwargs, as merge patches, with how often each occurs, the commonest first."""
-        found: dict[bytes, tuple[dict[str, Any], int]] = {}
-        for action in self.actions:
-            patch = dict(kwargs_patch(action) or {})
-            if action.action == "replay" and patch:
-                key = encode_value(patch)
-                found[key] = (patch, found.get(key, (patch, 0))[1] + 1)
-        return sorted(found.values(), key=lambda pair: -pair[1])
+        """Distinct differences in kwargs, as merge patches, with how often each occurs, the commonest first.
+
+        For firings these are their kwargs, for skips the results, for other changes the metadata.
+        """
+        return count_changes(self.actions)
 
     def facts(self) -> Facts:
         """What its representations say, redacted as the workspace is."""
-        show = self.workspace.shown
-        rows = [(action.uid, action.target, _what(action)) for action in self.actions[:MAX_LISTED]]
-        return Facts(
-            title=self.title,
-            url=self.workspace.url,
-            env=self.workspace.env,
-            notes=self._notes(),
-            rows=rows,
-            n_rows=len(self),
-            patches=[(repr(show(patch)), n) for patch, n in self.differences()],
-        )
-
-    def _notes(self) -> list[str]:
-        notes = []
-        common = {repr(self.workspace.shown(_common(action))) for action in self.actions} if self.actions else set()
-        if len(common) == 1 and common != {"{}"}:
-            notes.append(common.pop()[1:-1].replace("': ", "=").replace("'", ""))
-        if self.is_used:
-            notes.append("This plan has been executed.")
-        elif self.actions:
-            confirm = f", confirm={self.workspace.access.phrase!r}" if self.needs_confirmation else ""
-            notes.append(
-                f"Nothing is changed yet: .preview() shows what would happen, .execute(reason=…{confirm}) does it."
-            )
-        return notes
+        access = self.workspace.access
+        confirm = f", confirm={access.phrase!r}" if self.needs_confirmation else ""
+        way = f".execute(reason=…{confirm})"
+        if access.is_read_only:
+            way = f"rw.execute(plan, reason=…) in a block “with ws.writable(confirm={access.phrase!r}) as rw:”"
+        return facts_of(self.actions, self.workspace, way=None if self.is_used else way)
 
     def __repr__(self) -> str:
         return facts_text(self.facts())
@@ -270,48 +265,22 @@ class Plan:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
-#: How each action is called in a title, and what it is done to.
-_WORDS: dict[str, tuple[str, str | None]] = {
-    "fire": ("Fire", "trigger"),
-    "replay": ("Replay", "instance"),
-    "skip": ("Skip", "instance"),
-    "update_status": ("Change the status of", "instance"),
-    "update_metadata": ("Change the metadata of", "instance"),
-    "resolve_logs": ("Resolve the logs of", "instance"),
-    "configure": ("Change the configuration", None),
-}
+def _not_simulated(classes: Mapping[type[TriggerManager], Numbered]) -> list[Consequence]:
+    return [
+        Consequence(
+            step=first.step,
+            session_uid=first.action.uid,
+            action="not simulated",
+            target=hook,
+            origin="hook",
+            detail="pass hooks=True to run the hooks, too; they may act outside of the session",
+        )
+        for cls, first in classes.items()
+        for hook in overridden_hooks(cls)
+    ]
 
 
-def _what(action: Action) -> str:
-    """What becomes of a target, in the fewest words."""
-    after = {"replay": "replayed", "skip": "skipped", "update_status": action.arguments.get("status")}.get(
-        action.action
-    )
-    return f"{action.from_status} → {after}" if after and action.from_status else action.action.replace("_", " ")
-
-
-def _common(action: Action) -> dict[str, Any]:
-    """Arguments that are the same for all targets, those that say something."""
-    return {key: value for key, value in action.arguments.items() if value and action.action != "replay"}
-
-
-def kwargs_patch(action: Action) -> Mapping[str, Any] | None:
-    """What a replay changes in its instance's kwargs, as a merge patch (None values remove); None if nothing."""
-    new = action.arguments.get("kwargs")
-    if action.action != "replay" or new is None:
-        return None
-    return difference(action.stored_kwargs or {}, new) or None
-
-
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What changes from one mapping to another: new values by key, deeply; None for a key that goes."""
-    patch: dict[str, Any] = {key: None for key in before if key not in after}
-    for key, value in after.items():
-        old = before.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
-            inner = difference(old, value)
-            if inner:
-                patch[key] = inner
-        elif key not in before or old != value or type(old) is not type(value):
-            patch[key] = value
-    return patch
+def _redacted(row: Consequence, show: Callable[[Any], Any]) -> Consequence:
+    if row.kwargs is None and row.detail is None:
+        return row
+    return msgspec.structs.replace(row, kwargs=show(row.kwargs), detail=show(row.detail))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     session_uid: str
     #: ``fire``, ``create``, ``apply``, ``status``, ``metadata``, ``logs``, ``configure``, ``session``, ``hook``; or
-    #: ``blocked``, ``refused``, ``stopped``, ``not simulated``.
+    #: ``blocked``, ``refused``, ``stopped``, ``note``, ``not simulated``.
     action: str
     target: str
     from_status: str | None = None
@@ -29,7 +29,8 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True):
     certainty: str = "certain"
     #: ``direct``, ``cascade`` or ``hook``.
     origin: str = "direct"
-    #: Kwargs of a firing; None if they are unknown (the result of a task) or there are none.
+    #: Kwargs of a firing; of an instance that is made or takes a trigger, those of all its triggers as they are then.
+    #: None if they are unknown (they rest on the result of a task) or there are none.
     kwargs: dict[str, Any] | None = None
     #: What else there is to say.
     detail: str | None = None
@@ -40,7 +41,14 @@ QUIET = frozenset({"claim"})
 
 
 def consequences(
-    event: Event, *, step: int, uid: str, certainty: str = "certain", origin: str = "direct", is_known: bool = True
+    event: Event,
+    *,
+    step: int,
+    uid: str,
+    certainty: str = "certain",
+    origin: str = "direct",
+    is_known: bool = True,
+    instance_kwargs: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> list[Consequence]:
     """Turn the changes of a commit into rows.
 
@@ -52,6 +60,8 @@ def consequences(
         What the rows say; changes that follow from an instance's own firing are ``cascade`` unless a hook made them.
     is_known : bool
         Whether the kwargs of an instance's firing are known.
+    instance_kwargs : mapping, optional
+        Kwargs of the instances that the commit has made, or given a trigger.
 
     Returns
     -------
@@ -65,7 +75,11 @@ def consequences(
         by_instance = change.action == "fire" and change.cause is not None
         if by_instance and origin == "direct":
             origin = "cascade"
-        known = change.action == "fire" and (is_known or not by_instance) and bytes(change.kwargs) != NIL
+        if change.action == "fire":
+            known = (is_known or not by_instance) and bytes(change.kwargs) != NIL
+            kwargs = decode_value(change.kwargs) if known else None
+        else:
+            kwargs = (instance_kwargs or {}).get(change.target) if change.action in ("create", "apply") else None
         rows.append(
             Consequence(
                 step=step,
@@ -77,7 +91,7 @@ def consequences(
                 trigger=change.trigger,
                 certainty=certainty,
                 origin=origin,
-                kwargs=decode_value(change.kwargs) if known else None,
+                kwargs=kwargs,
                 detail=event.error,
             )
         )

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from triggers_nb.core import records as rec
 from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.errors import InvalidValue, UnknownInstance, UnknownSession, UnknownTrigger, brief
+from triggers_nb.errors import InvalidStatus, InvalidValue, UnknownInstance, UnknownSession, UnknownTrigger, brief
 from triggers_nb.redaction import contains_marker
-from triggers_nb.storages.store import Store
+from triggers_nb.render.wording import listing
+from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.store import Store, View
 from triggers_nb.task import merge
 
-if TYPE_CHECKING:
-    import pandas as pd
+#: How many names a near one is looked for among.
+MAX_SUGGESTED = 5000
 
 #: Kwargs for each target: the same for all, a Series aligned on the frame, or a callable of the frame's row.
 PerTarget = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | Any
 
 
+#: How many of the targets that something is wrong with are named.
+MAX_NAMED = 5
+
+
 class Target(NamedTuple):
-    """An instance that is pointed at, and where in the caller's selection."""
+    """An instance (or, with an empty name, a session) that is pointed at, and where in the caller's selection."""
 
     uid: str
     name: str
-    #: Its label in the frame's index, and its row; None without a frame.
-    label: Any
-    row: Any
+    #: The frame that it comes from, and its position there; None without a frame.
+    frame: Any = None
+    position: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name!r} of session {self.uid!r}" if self.name else f"session {self.uid!r}"
 
 
 class Seen(NamedTuple):
@@ -35,6 +44,8 @@ class Seen(NamedTuple):
     target: Target
     instance: TaskInstance
     epoch: int
+    #: Key of the manager that its session remembers.
+    manager: str | None
 
 
 def find_targets(selection: object, uid: str | None) -> list[Target]:
@@ -85,7 +96,7 @@ def _from_frame(frame: Any, uid: str | None) -> list[Target]:
             raise ValueError(
                 f"row {position} of the frame is of session {found!r}, this is session {uid!r}; use ws.plan"
             )
-        targets.append(Target(found, name, frame.index[position], frame.iloc[position]))
+        targets.append(Target(found, name, frame, position))
     return targets
 
 
@@ -102,7 +113,7 @@ def _from_names(selection: object, uid: str | None) -> list[Target]:
     for each in names:
         if not isinstance(each, (str, TaskInstance)):
             raise TypeError(f"found {brief(each)}; expected an instance's name or a TaskInstance")
-        targets.append(Target(uid, each if isinstance(each, str) else each.name, None, None))
+        targets.append(Target(uid, each if isinstance(each, str) else each.name))
     return targets
 
 
@@ -112,34 +123,71 @@ def see(store: Store, targets: Sequence[Target]) -> list[Seen]:
     Raises
     ------
     UnknownSession, UnknownInstance
-        If one is not there.
+        If some are not there; names the first few of them.
     """
     by_uid: dict[str, list[Target]] = {}
     for target in targets:
         by_uid.setdefault(target.uid, []).append(target)
-    seen: dict[tuple[str, str], Seen] = {}
-    for uid, group in by_uid.items():
-        for each in _see_session(store, uid, group):
-            seen[uid, each.target.name] = each
-    return [seen[target.uid, target.name] for target in targets]
+    views = {uid: _read(store, uid, group) for uid, group in by_uid.items()}
+    refuse_missing_sessions([uid for uid, view in views.items() if view is None])
+    missing = [target for target in targets if rec.INSTANCE + target.name not in views[target.uid].cells]  # type: ignore[union-attr]
+    if missing:
+        first = missing[0]
+        known = BaseTriggerStorage(first.uid, store).instance_names()[:MAX_SUGGESTED]
+        raise UnknownInstance(first.name, known, hint=_also(missing) or f"Session {first.uid!r} has none of this name")
+    return [_seen(target, views[target.uid]) for target in targets]  # type: ignore[arg-type]
 
 
-def _see_session(store: Store, uid: str, targets: Sequence[Target]) -> list[Seen]:
+def _read(store: Store, uid: str, targets: Sequence[Target]) -> View | None:
     tasks = {parts[0] for target in targets if (parts := rec.split_instance_name(target.name))}
-    cells = [rec.INSTANCE + target.name for target in targets] + [rec.CONFIG + task for task in sorted(tasks)]
-    view = store.read(uid, cells, follow=False)
-    if view is None:
-        raise UnknownSession(uid, hint="It was never configured, was deleted, or has expired")
-    seen = []
-    for target in targets:
-        cell = view.cells.get(rec.INSTANCE + target.name)
-        if cell is None:
-            raise UnknownInstance(target.name, hint=f"Session {uid!r} has none of this name")
-        record: rec.InstanceRecord = rec.decode_record(rec.INSTANCE, cell.data)  # type: ignore[assignment]
-        config: rec.ConfigRecord = rec.decode_record(rec.CONFIG, view.cells[rec.CONFIG + record.task].data)  # type: ignore[assignment]
-        instance = TaskInstance.from_record(record, TaskConfig.from_record(record.task, config), cell.revision)
-        seen.append(Seen(target, instance, view.epoch))
-    return seen
+    cells = [rec.HEAD, *(rec.INSTANCE + target.name for target in targets), *(rec.CONFIG + task for task in tasks)]
+    return store.read(uid, cells, follow=False)
+
+
+def _seen(target: Target, view: View) -> Seen:
+    cell = view.cells[rec.INSTANCE + target.name]
+    record: rec.InstanceRecord = rec.decode_record(rec.INSTANCE, cell.data)  # type: ignore[assignment]
+    config: rec.ConfigRecord = rec.decode_record(rec.CONFIG, view.cells[rec.CONFIG + record.task].data)  # type: ignore[assignment]
+    instance = TaskInstance.from_record(record, TaskConfig.from_record(record.task, config), cell.revision)
+    return Seen(target, instance, view.epoch, manager_of(view))
+
+
+def manager_of(view: View) -> str | None:
+    """Key of the manager that a session remembers; the view must hold its head."""
+    head = view.cells.get(rec.HEAD)
+    return rec.decode_record(rec.HEAD, head.data).manager if head is not None else None  # type: ignore[union-attr]
+
+
+def refuse_missing_sessions(uids: Sequence[str]) -> None:
+    """Raise `UnknownSession` if there are any; they are named."""
+    if uids:
+        also = _also([Target(uid, "") for uid in uids])
+        raise UnknownSession(uids[0], hint=also or "It was never configured, was deleted, or has expired")
+
+
+def _also(targets: Sequence[Target]) -> str:
+    return f"The same goes for {name_targets(targets[1:])}" if len(targets) > 1 else ""
+
+
+def name_targets(targets: Sequence[Target]) -> str:
+    """Name the first few."""
+    return listing([str(target) for target in targets], MAX_NAMED)
+
+
+def refuse_status(seen: Sequence[Seen], check: Callable[[TaskInstance], object]) -> None:
+    """Raise `InvalidStatus` if `check` does for some of the targets: for the first, naming the others, too."""
+    wrong: list[Seen] = []
+    first: InvalidStatus | None = None
+    for each in seen:
+        try:
+            check(each.instance)
+        except InvalidStatus as error:
+            first = first or error
+            wrong.append(each)
+    if first is not None:
+        where = f"session {wrong[0].target.uid!r}: {first}"
+        also = _also([each.target for each in wrong])
+        raise InvalidStatus(f"{where}. {also}. Nothing was planned: select the others" if also else where)
 
 
 def new_kwargs(seen: Seen, kwargs: PerTarget | None, merge_kwargs: PerTarget | None) -> dict[str, Any] | None:
@@ -165,23 +213,32 @@ def new_kwargs(seen: Seen, kwargs: PerTarget | None, merge_kwargs: PerTarget | N
 
 
 def for_target(target: Target, given: PerTarget, name: str) -> Mapping[str, Any]:
-    """What is given for one target."""
+    """What is given for one target: the same for all, a Series aligned on the frame, or a callable of the row."""
     if isinstance(given, Mapping):
         own: Any = given
-    elif callable(given):
-        own = given(target.row if target.row is not None else target.name)
     elif hasattr(given, "index") and hasattr(given, "loc"):
-        if target.row is None:
-            raise ValueError(f"{name} is a Series: select the targets by the frame that it is aligned on")
-        if target.label not in given.index:
-            raise ValueError(f"{name} has nothing for row {target.label!r}, instance {target.name!r} of {target.uid!r}")
-        own = given.loc[target.label]
+        own = _aligned(target, given, name)
+    elif callable(given):
+        own = given(target.frame.iloc[target.position] if target.frame is not None else target.name or target.uid)
     else:
-        own = given
+        raise TypeError(f"{name}={brief(given)}: expected a mapping, a Series of mappings, or a callable of the row")
     if not isinstance(own, Mapping):
-        raise InvalidValue(name, own, f"expected a mapping of triggers to kwargs for {target.name!r} of {target.uid!r}")
+        raise InvalidValue(name, own, f"expected a mapping for {target}")
     refuse_markers(own, name)
     return own
+
+
+def _aligned(target: Target, series: Any, name: str) -> Any:
+    if target.frame is None:
+        raise ValueError(f"{name} is a Series: select the targets by the frame that it is aligned on")
+    label = target.frame.index[target.position]
+    if series.index is target.frame.index or series.index.equals(target.frame.index):
+        return series.iloc[target.position]
+    if label not in series.index:
+        raise ValueError(f"{name} has nothing for row {label!r}, {target}")
+    if not series.index.is_unique:
+        raise ValueError(f"{name} has several values for some rows: give it the frame's own index")
+    return series.loc[label]
 
 
 def _check_triggers(instance: TaskInstance, kwargs: Mapping[str, Any]) -> None:
@@ -205,25 +262,27 @@ def refuse_markers(value: object, name: str) -> None:
         )
 
 
-def find_sessions(selection: object) -> list[str]:
-    """Turn a selection of sessions into UIDs, each once, in order.
+def find_sessions(selection: object) -> list[Target]:
+    """Turn a selection of sessions into targets without a name, each session once, in order.
 
     Parameters
     ----------
     selection
-        A UID, a list of UIDs, or a frame with the column ``session_uid``.
+        A UID, a list of UIDs, or a frame with the column ``session_uid``; of several rows of a session the first
+        counts.
     """
     if isinstance(selection, str):
-        return [selection]
-    frame: pd.DataFrame | Any = selection
-    if hasattr(frame, "columns"):
+        return [Target(selection, "")]
+    frame: Any = selection if hasattr(selection, "columns") else None
+    if frame is not None:
         if "session_uid" not in frame.columns:
             raise ValueError("the frame has no column session_uid; expected one such as ws.sessions()")
         selection = list(frame["session_uid"])
     if not isinstance(selection, Iterable):
         raise TypeError(f"found {brief(selection)}; expected UIDs, or a frame with the column session_uid")
-    uids = list(dict.fromkeys(selection))
-    for uid in uids:
+    targets: dict[str, Target] = {}
+    for position, uid in enumerate(selection):
         if not isinstance(uid, str) or not uid:
             raise ValueError(f"found {brief(uid)}; expected a session's UID")
-    return uids
+        targets.setdefault(uid, Target(uid, "", frame, position))
+    return list(targets.values())

@@ -7,25 +7,25 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triggers_nb.core import records as rec
-from triggers_nb.core.events import decode_event
+from triggers_nb.core.codec import decode_value
+from triggers_nb.core.events import Event, decode_event
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.records import TaskRecord, TriggerRecord
-from triggers_nb.errors import CommitConflict, TriggersError
+from triggers_nb.errors import ClaimRefused, TriggersError
 from triggers_nb.manager import TriggerManager, hooks_of
 from triggers_nb.plan.actions import Action
+from triggers_nb.plan.assumptions import Assumptions
+from triggers_nb.plan.assumptions import Outcome as Assumed
 from triggers_nb.plan.rows import Consequence, consequences
-from triggers_nb.storages.base import Outcome
+from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
+from triggers_nb.plan.versions import Versions
+from triggers_nb.storages.base import Outcome, tried_out
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
 from triggers_nb.storages.store import Store
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask
 
-#: How often a trial starts again because the session was changed meanwhile.
-MAX_RESTARTS = 20
-
 #: Makes the manager that a trial goes through, on an overlay.
 MakeManager = Callable[[Store], TriggerManager]
-#: What becomes of instances, by name (or by session and name, or by task): a result, or an exception.
-Outcomes = Mapping[Any, Mapping[str, Any] | BaseException]
 
 
 class Waiting(NamedTuple):
@@ -50,13 +50,13 @@ def simulate(
     make_manager: MakeManager,
     *,
     hooks: bool,
-    outcomes: Outcomes,
+    assumptions: Assumptions,
     max_steps: int,
 ) -> list[Consequence]:
     """Try the steps of a plan that concern one session, and what follows from them.
 
     Instances that would be scheduled are run after the last step, one at a time in the order of their hand-over:
-    each succeeds, unless `outcomes` says otherwise.
+    each succeeds, unless something else is assumed.
 
     Raises
     ------
@@ -64,13 +64,17 @@ def simulate(
         If the session is changed by others all the time.
     """
     for _ in range(MAX_RESTARTS):
+        overlay = OverlayStore(store, uid)
+        trial = _Trial(overlay, uid, make_manager, hooks, assumptions, max_steps)
         try:
-            return _Trial(OverlayStore(store, uid), uid, make_manager, hooks, outcomes, max_steps).run(steps)
+            with tried_out(overlay):
+                rows = trial.run(steps)
         except MovedOn:
             continue
-    raise CommitConflict(
-        f"session {uid!r} changed {MAX_RESTARTS} times while the plan was tried out; try again when it is quieter"
-    )
+        # A hook may have swallowed that the session moved on.
+        if not overlay.has_moved:
+            return rows
+    raise moves_on(uid)
 
 
 class _Trial:
@@ -82,22 +86,28 @@ class _Trial:
         uid: str,
         make_manager: MakeManager,
         hooks: bool,
-        outcomes: Outcomes,
+        assumptions: Assumptions,
         max_steps: int,
     ) -> None:
         self.overlay, self.uid, self.make_manager = overlay, uid, make_manager
-        self.hooks, self.outcomes, self.max_steps = hooks, outcomes, max_steps
+        self.hooks, self.assumptions, self.max_steps = hooks, assumptions, max_steps
         self.rows: list[Consequence] = []
         self.queue: deque[Waiting] = deque()
         #: What the next commits are consequences of.
         self.step, self.certainty, self.origin, self.is_known = 0, "certain", "direct", True
         #: Whether the commit that comes is the one that was asked for; those after it are a hook's.
         self.is_first = True
+        #: Triggers whose latest kwargs are the unknown result of a task, and instances that have taken such ones.
+        self.unknown: set[str] = set()
+        self.unknown_instances: set[str] = set()
+        #: What an execution from here would say of handing work over.
+        self.notes: set[str] = set()
 
     def run(self, steps: Sequence[Numbered]) -> list[Consequence]:
+        versions = Versions(action for _, action in steps)
         for step, action in steps:
             self.step, self.certainty, self.origin, self.is_known = step, "certain", "direct", True
-            self._attempt(action)
+            self._attempt(action, versions)
         n_run = 0
         while self.queue:
             if n_run >= self.max_steps:
@@ -105,22 +115,43 @@ class _Trial:
                     "stopped", self.queue[0].instance.name, detail=f"after {self.max_steps} instances (max_steps)"
                 )
                 break
-            n_run += 1
-            self._run_instance(self.queue.popleft())
+            n_run += self._run_instance(self.queue.popleft())
         for step, action in steps:
             self._add_blocked(step, action)
         return self.rows
 
-    def _attempt(self, action: Action) -> None:
+    def _attempt(self, action: Action, versions: Versions) -> None:
         self.is_first = True
+        manager = self._manager()
+        storage = manager.storage
+        storage.expected, storage.expected_epoch = versions.enter(action)
+
+        def observe(outcome: Outcome) -> None:
+            versions.note(self.uid, outcome)
+            if self.is_first and storage.check_manager:
+                self._note_runners(manager, outcome)
+            self._observe(outcome)
+            storage.expected, storage.expected_epoch = {}, None
+
+        storage.observer = observe
         try:
-            action.call(self._manager())
+            action.call(manager)
         except MovedOn:
             raise
         except Exception as error:
             # What a hook raised is in the rows; anything else refused the step.
             if self.is_first:
                 self._add("refused", action.target, detail=f"{type(error).__name__}: {error}")
+
+    def _note_runners(self, manager: TriggerManager, outcome: Outcome) -> None:
+        """Add what an execution from here would say of handing over what a step schedules."""
+        try:
+            manager.check_runners(outcome.step, outcome.session)
+        except Exception as error:
+            detail = f"executed from here, this step is refused: {type(error).__name__}: {error}"
+            if detail not in self.notes:
+                self.notes.add(detail)
+                self._add("note", outcome.step.scheduled[0].name, detail=detail)
 
     def _manager(self) -> TriggerManager:
         manager = self.make_manager(self.overlay)
@@ -135,38 +166,54 @@ class _Trial:
         if outcome.committed is None:
             return
         (stored,) = self.overlay.new_events(outcome.committed.seq - 1)[:1]
-        origin = self.origin if self.is_first else "hook"
         event = decode_event(stored.data)
         self.rows += consequences(
             event,
             step=self.step,
             uid=self.uid,
             certainty=self.certainty,
-            origin=origin,
+            origin=self.origin if self.is_first else "hook",
             is_known=self.is_known,
+            instance_kwargs=self._kwargs(event, outcome),
         )
         self.is_first = event.action == "claim"
 
-    def _run_instance(self, waiting: Waiting) -> None:
+    def _kwargs(self, event: Event, outcome: Outcome) -> dict[str, dict[str, Any] | None]:
+        """The kwargs of the instances that a commit has made, or given a trigger; None if some are unknown."""
+        for change in event.changes:
+            if change.action == "fire":
+                is_unknown = change.cause is not None and not self.is_known
+                (self.unknown.add if is_unknown else self.unknown.discard)(change.target)
+        kwargs: dict[str, dict[str, Any] | None] = {}
+        for change in event.changes:
+            if change.action in ("create", "apply"):
+                record: rec.InstanceRecord = outcome.step.records[rec.INSTANCE + change.target]  # type: ignore[assignment]
+                if record.parent in self.unknown_instances or not self.unknown.isdisjoint(record.kwargs):
+                    self.unknown_instances.add(change.target)
+                is_known = change.target not in self.unknown_instances
+                kwargs[change.target] = (
+                    {trigger: decode_value(raw) for trigger, raw in record.kwargs.items()} if is_known else None
+                )
+        return kwargs
+
+    def _run_instance(self, waiting: Waiting) -> bool:
+        """Run an instance; False if it does not start, as it was resolved since it was handed over."""
         name = waiting.instance.name
-        outcome = self._outcome(waiting.instance)
+        assumed = self.assumptions.of(self.uid, waiting.instance)
         self.step, self.origin, self.is_first = waiting.step, "cascade", True
-        self.is_known = outcome is not None
+        self.is_known = assumed is not None
         self.certainty = waiting.certainty if self.is_known else "if_succeeds"
-        run = InstanceRun(self._manager(), name, _task_with(outcome))
+        run = InstanceRun(self._manager(), name, _task_with(assumed))
         try:
             run.claim()
             run.body()
         except MovedOn:
             raise
+        except ClaimRefused:
+            return False
         except TriggersError as error:
             self._add("refused", name, detail=f"{type(error).__name__}: {error}")
-
-    def _outcome(self, instance: TaskInstance) -> Mapping[str, Any] | BaseException | None:
-        for key in ((self.uid, instance.name), instance.name, instance.config.name):
-            if key in self.outcomes:
-                return self.outcomes[key]
-        return None
+        return True
 
     def _add(self, action: str, target: str, *, detail: str | None = None, trigger: str | None = None) -> None:
         self.rows.append(
@@ -214,18 +261,18 @@ class _Trial:
         return waiting
 
 
-def _task_with(outcome: Mapping[str, Any] | BaseException | None) -> type[TriggerTask]:
+def _task_with(assumed: Assumed | None) -> type[TriggerTask]:
     """A task that does nothing but end like this."""
 
-    class Assumed(TriggerTask):
+    class Assuming(TriggerTask):
         is_registered = False
 
         def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            return outcome
+            if isinstance(assumed, BaseException):
+                raise assumed
+            return assumed
 
-    return Assumed
+    return Assuming
 
 
 def overridden_hooks(cls: type[TriggerManager]) -> list[str]:

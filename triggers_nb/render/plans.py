@@ -38,8 +38,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     rows: Sequence[Sequence[str]] = ()
     #: How many rows there are.
     n_rows: int = 0
-    #: Distinct differences in kwargs, redacted, with how often each occurs; the commonest first.
+    #: Distinct differences, redacted, with how often each occurs; the commonest first.
     patches: Sequence[tuple[str, int]] = ()
+    #: In what they differ: ``kwargs``, ``results``, ``metadata``.
+    differing: str = "kwargs"
 
 
 def facts_text(facts: Facts) -> str:
@@ -51,7 +53,7 @@ def facts_text(facts: Facts) -> str:
         lines.append("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     lines += _more(facts)
     if facts.patches:
-        lines.append(f"{plural(len(facts.patches), 'distinct difference')} in kwargs:")
+        lines.append(_heading(facts))
         lines += [f"  {n:,} × {patch}" for patch, n in facts.patches[:MAX_LISTED]]
         if len(facts.patches) > MAX_LISTED:
             lines.append(f"  … and {len(facts.patches) - MAX_LISTED:,} more")
@@ -68,7 +70,7 @@ def facts_html(facts: Facts) -> str:
         parts.append(f"<table>{rows}</table>")
     parts += [f'<p class="tnb-muted">{escaped(line.strip())}</p>' for line in _more(facts)]
     if facts.patches:
-        parts.append(f"<p>{escaped(plural(len(facts.patches), 'distinct difference'))} in kwargs:</p>")
+        parts.append(f"<p>{escaped(_heading(facts))}</p>")
         parts += [f"<pre>{n:,} × {escaped(patch)}</pre>" for patch, n in facts.patches[:MAX_LISTED]]
         if len(facts.patches) > MAX_LISTED:
             parts.append(f'<p class="tnb-muted">… and {len(facts.patches) - MAX_LISTED:,} more</p>')
@@ -78,6 +80,10 @@ def facts_html(facts: Facts) -> str:
 def counts_text(counts: Mapping[str, int]) -> str:
     """``128 done, 2 refused``."""
     return ", ".join(f"{n:,} {what}" for what, n in counts.items()) or "nothing to do"
+
+
+def _heading(facts: Facts) -> str:
+    return f"{plural(len(facts.patches), 'distinct difference')} in {facts.differing}:"
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

@@ -7,7 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from triggers_nb.core import records as rec
@@ -16,7 +17,15 @@ from triggers_nb.core.events import Provenance
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.records import ConfigRecord, HeadRecord, InstanceRecord, LatestRecord, decode_record
 from triggers_nb.core.work import CREATED_COUNT, TASK_COUNT, UNRESOLVED, Loaded, Missing, Slice, Step, Work
-from triggers_nb.errors import CommitConflict, ReadOnlyError, StaleTarget, UnknownInstance, UnknownSession, UnknownTask
+from triggers_nb.errors import (
+    CommitConflict,
+    ReadOnlyError,
+    StaleTarget,
+    StorageError,
+    UnknownInstance,
+    UnknownSession,
+    UnknownTask,
+)
 from triggers_nb.registry import Registry
 from triggers_nb.storages.store import Cell, Commit, Committed, Conflict, SessionState, Store
 
@@ -45,6 +54,27 @@ class Outcome(NamedTuple):
     session: Slice
     #: Identifies the commit.
     commit_id: bytes
+
+
+#: The store that a change is tried out on, in this thread: meanwhile no other one is changed from here.
+_tried_out: ContextVar[Store | None] = ContextVar("_tried_out", default=None)
+
+
+@contextmanager
+def tried_out(store: Store) -> Iterator[None]:
+    """Refuse changes of any other store while the block runs, whoever makes them in this thread."""
+    token = _tried_out.set(store)
+    try:
+        yield
+    finally:
+        _tried_out.reset(token)
+
+
+def refuse_in_trial(store: Store | None, what: str) -> None:
+    """Raise if a change is being tried out in this thread, on another store than this one."""
+    tried = _tried_out.get()
+    if tried is not None and tried is not store:
+        raise StorageError(f"{what} was to be changed while a plan is tried out: a preview changes nothing elsewhere")
 
 
 class BaseTriggerStorage:
@@ -322,6 +352,7 @@ class BaseTriggerStorage:
 
     def refuse_read_only(self) -> None:
         """Raise if this handle may not change anything."""
+        refuse_in_trial(self.store, f"session {self.uid!r} in {self.store.url}")
         if self.guard is not None:
             self.guard()
         if self.mode != "read-write":

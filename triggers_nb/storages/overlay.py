@@ -52,6 +52,9 @@ class OverlayStore(Store):
         self._increments: dict[str, int] = {}
         self._due: dict[str, DueItem] = {}
         self._events: list[StoredEvent] = []
+        self._counts: dict[str, int] | None = None
+        #: Whether the stored session has been changed: what was tried out here means nothing then.
+        self.has_moved = False
         found = base.read(uid, (), follow=False)
         #: The session's epoch and sequence number in the other store; 0 and 0 if it does not exist.
         self.base_epoch, self.base_seq = (found.epoch, found.seq) if found is not None else (0, 0)
@@ -90,6 +93,7 @@ class OverlayStore(Store):
     def _check(self, view: View | SessionState | None) -> None:
         found = (view.epoch, view.seq) if view is not None else (0, 0)
         if found != (self.base_epoch, self.base_seq):
+            self.has_moved = True
             raise MovedOn(f"session {self._uid!r} was changed while a change of it was tried out; try again")
 
     def _some(self, names: Iterable[str]) -> dict[str, Cell]:
@@ -99,8 +103,10 @@ class OverlayStore(Store):
     def counts(self, uid: str) -> dict[str, int] | None:
         if uid != self._uid:
             return self._base.counts(uid)
-        counts = (self._base.counts(uid) if self.base_epoch else None) or {}
-        self._check(self._base.read(uid, (), follow=False))
+        if self._counts is None:
+            self._counts = (self._base.counts(uid) if self.base_epoch else None) or {}
+            self._check(self._base.read(uid, (), follow=False))
+        counts = dict(self._counts)
         for name, increment in self._increments.items():
             counts[name] = counts.get(name, 0) + increment
         return counts if self._epoch else None
