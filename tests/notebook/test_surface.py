@@ -1,0 +1,226 @@
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import triggers_nb as tnb
+from tests.notebook.conftest import finish
+from triggers_nb.errors import StorageError
+from triggers_nb.notebook import live
+from triggers_nb.notebook.panel import SessionPanel
+from triggers_nb.notebook.triage import Triage
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def panel(ws):
+    with ws["flight-N1"].panel() as panel:
+        yield panel
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "triggers-nb-live"]
+
+
+def wait_until(condition, timeout_s=20.0):
+    """Poll until a condition holds; what is waited for happens in another thread."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_the_two_widgets_come_from_a_session_and_a_workspace(ws):
+    with ws["flight-N1"].panel() as panel, ws.triage("flight-*") as triage:
+        assert isinstance(panel, SessionPanel)
+        assert isinstance(triage, Triage)
+        assert panel.table.rows[0][0] == "t_identify#0"
+        assert triage.groups[0]["n"] == 3
+
+
+def test_a_request_is_dealt_with_and_counted(panel):
+    panel.request({"do": "open", "id": "replay"})
+
+    assert panel.sheet["button"] == "Replay 1 instance"
+    assert panel.handled == 1
+    assert panel.error == ""
+
+
+def test_an_error_is_shown_as_text_and_kept_until_something_goes_right(panel):
+    panel.request({"do": "level", "id": "<script>"})
+    assert isinstance(panel.last_error, ValueError)
+    assert panel.error.startswith("ValueError: level '<script>'")
+
+    panel.request({"do": "level", "id": "instance"})
+    assert panel.last_error is None
+    assert panel.error == ""
+
+
+def test_a_problem_with_what_was_typed_is_kept_too_but_shown_at_the_form(panel):
+    panel.request({"do": "open", "id": "replay"})
+    panel.request({"do": "form", "number": panel.sheet["number"], "form": {"patch": "{"}})
+
+    assert panel.last_error.column == 2
+    assert panel.sheet["problem"]["column"] == 2
+    assert panel.error == ""
+
+
+def test_what_a_hook_raises_is_shown(panel, ws, monkeypatch):
+    from tests.notebook.conftest import CountingManager
+
+    monkeypatch.setattr(CountingManager, "_post_skip", lambda *args: 1 / 0)
+    panel.request({"do": "open", "id": "skip"})
+    panel.request({"do": "execute", "plan_id": panel.sheet["plan_id"], "form": {}})
+
+    assert isinstance(panel.last_error, ZeroDivisionError)
+    assert "ZeroDivisionError" in panel.error
+    assert panel.last["said"] == "1 done"
+    assert not panel.last["is_clean"]
+
+
+def test_state_holds_no_secret_and_nothing_that_was_typed(make_workspace):
+    with make_workspace(redact=False)["flight-N1"].panel() as panel:
+        panel.request({"do": "open", "id": "replay"})
+        form = {"patch": '{"scheduled": {"token": "s3cr3t-value", "plane": "typed-by-hand"}}'}
+        panel.request({"do": "form", "number": panel.sheet["number"], "form": form})
+        panel.request({"do": "execute", "plan_id": panel.sheet["plan_id"], "form": form, "reason": "password=hunter9"})
+        finish()
+
+        state = json.dumps([widget.get_state() for widget in (panel, panel.table, panel.graph)], default=str)
+        bundle, _ = panel._repr_mimebundle_()
+    for secret in ("hunter", "s3cr3t"):
+        assert secret not in state
+        assert secret not in json.dumps(bundle)
+
+
+def test_a_panel_follows_once_it_is_displayed_and_leaves_no_thread(ws):
+    panel = ws["flight-N1"].panel()
+    assert threads() == []
+    panel._repr_mimebundle_()
+    assert len(threads()) == 1
+
+    ws["flight-N1"].skip("t_identify#0")
+    wait_until(lambda: panel.table.rows[0][1] == 6)
+    wait_until(lambda: panel.live["state"] == "live")
+
+    panel.close()
+    assert threads() == []
+
+
+def test_a_paused_panel_stays_as_it_is_until_it_is_resumed(panel, ws):
+    panel._repr_mimebundle_()
+    panel.request({"do": "pause"})
+    assert panel.live["state"] == "paused"
+    assert threads() == []
+
+    ws["flight-N1"].skip("t_identify#0")
+    assert panel.table.rows[0][1] == 4
+    panel.request({"do": "resume"})
+
+    assert panel.table.rows[0][1] == 6
+    assert len(threads()) == 1
+    panel.stop()
+    assert threads() == []
+
+
+def test_a_panel_that_no_page_shows_any_more_is_followed_no_more(panel):
+    panel._repr_mimebundle_()
+    for view in ("a", "b"):
+        panel.request({"do": "seen", "view": view})
+    panel.request({"do": "unseen", "view": "a"})
+    assert len(threads()) == 1
+    panel.request({"do": "unseen", "view": "b"})
+    wait_until(lambda: threads() == [])
+
+    panel.request({"do": "seen", "view": "c"})
+    assert len(threads()) == 1
+
+
+def test_a_storage_that_goes_away_is_shown_and_heals(panel, ws, monkeypatch):
+    monkeypatch.setattr(live, "RETRY_S", (0.05,))
+    store, summaries = ws.store, ws.store.summaries
+    panel._repr_mimebundle_()
+
+    def fail(**options):
+        raise StorageError("redis://:hunter2@host:6379/0 does not answer")
+
+    monkeypatch.setattr(store, "summaries", fail)
+    wait_until(lambda: panel.live["state"] == "lost")
+    assert "does not answer" in panel.live["note"]
+    assert "hunter2" not in panel.live["note"]
+    assert isinstance(panel.last_error, StorageError)
+
+    monkeypatch.setattr(store, "summaries", summaries)
+    wait_until(lambda: panel.live["state"] == "live")
+    assert panel.last_error is None
+
+
+WRITER = """
+import sys
+import triggers_nb as tnb
+ws = tnb.connect(sys.argv[1])
+ws["order"].update_status("t_a#0", "finished")
+"""
+
+
+def test_a_change_by_another_process_is_shown(tmp_path):
+    ws = tnb.connect(f"sqlite:///{tmp_path / 'live.db'}")
+    ws.create("order", {"t_a": {"after": ["go", "later"], "run": "app.A"}}).fire("go")
+    with ws["order"].panel() as panel:
+        panel._repr_mimebundle_()
+        assert panel.table.rows[0][1] == 0
+
+        subprocess.run([sys.executable, "-c", WRITER, ws.url], check=True)
+
+        wait_until(lambda: panel.table.rows[0][1] == 3)
+        wait_until(lambda: "finished" in panel.bar["chips"])
+
+
+def test_rows_are_replaced_in_place_where_little_has_changed(ws):
+    session = ws.create("many", {"t_a": {"andEvery": "go", "after": ["later"], "run": "app.A"}})
+    for _ in range(10):
+        session.fire("go")
+    with session.panel() as panel:
+        sent = []
+        panel.table.send = sent.append
+        session.update_status("t_a#3", "abandoned")
+        panel.refresh()
+
+        ((index, row),) = sent[0]["patch"]
+        assert (index, row[0], row[1]) == (3, "t_a#3", 7)
+        assert panel.table.get_state()["rows"][3][1] == 7
+
+
+def test_the_twin_shows_the_same_facts(panel):
+    bundle, _ = panel._repr_mimebundle_()
+
+    assert bundle[VIEW]["model_id"] == panel.model_id
+    for form in ("text/plain", "text/html"):
+        assert "t_identify#0 failed: KeyError" in bundle[form]
+        assert "1 failed" in bundle[form]
+    assert '<img src="data:image/svg+xml;base64,' in bundle["text/html"]
+    assert "t_identify  failed" in bundle["text/plain"]
+    assert repr(panel) == bundle["text/plain"]
+
+
+def test_the_twin_of_a_triage_shows_groups_and_instances(ws):
+    with ws.triage() as triage:
+        bundle, _ = triage._repr_mimebundle_()
+
+    for form in ("text/plain", "text/html"):
+        assert "KeyError" in bundle[form]
+        assert "flight-N2" in bundle[form]
+        assert "3 sessions · blocks 3 tasks" in bundle[form]
+
+
+def test_the_scripts_are_in_the_package_and_complete():
+    from triggers_nb.notebook.assets import read_script, read_styles
+
+    assert read_script("common.js", "table.js").count("export default") == 1
+    assert ".tnb-surface" in read_styles()
+    for address in ("http://", "https://", "@import", "url("):
+        assert address not in read_styles()

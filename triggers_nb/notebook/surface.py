@@ -1,0 +1,220 @@
+"""What both widgets have in common: requests in, state out, following, errors, twins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anywidget
+import traitlets
+from ipywidgets import widget_serialization
+
+from triggers_nb.notebook.assets import read_script, read_styles
+from triggers_nb.notebook.live import Follower
+from triggers_nb.notebook.look import FleetLook, SessionLook
+from triggers_nb.notebook.sheets import said_error
+from triggers_nb.notebook.surface_logic import SurfaceLogic
+from triggers_nb.notebook.table_widget import TableWidget
+from triggers_nb.render.wording import printable
+
+#: How often a follower says that the storage was reached.
+ALIVE_EVERY_S: Final = 2.0
+
+_VIEW: Final = "application/vnd.jupyter.widget-view+json"
+
+
+class SurfaceWidget(anywidget.AnyWidget):
+    """Carries a `SurfaceLogic` to the screen, and what is done there back.
+
+    It follows the storage from when it is displayed, until `close` or `stop` is called, or no page shows it any more.
+
+    Attributes
+    ----------
+    last_error : Exception or None
+        What went wrong last; None once something has gone right again.
+    """
+
+    _esm = read_script("common.js", "sheet.js", "surface.js")
+    _css = read_styles()
+
+    kind = traitlets.Unicode("").tag(sync=True)
+    bar = traitlets.Dict().tag(sync=True)
+    live = traitlets.Dict().tag(sync=True)
+    detail = traitlets.Unicode("").tag(sync=True)
+    tabs: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    sheet = traitlets.Dict().tag(sync=True)
+    last = traitlets.Dict().tag(sync=True)
+    error = traitlets.Unicode("").tag(sync=True)
+    #: How many requests have been dealt with.
+    handled = traitlets.Int(0).tag(sync=True)
+    table = traitlets.Instance(TableWidget).tag(sync=True, **widget_serialization)
+
+    def __init__(self, logic: SurfaceLogic, look: SessionLook | FleetLook, **traits: Any) -> None:
+        self.logic = logic
+        self.last_error: Exception | None = None
+        self._lock = threading.RLock()
+        self._views: set[str] = set()
+        self._is_paused = self._is_closed = False
+        self._lost: Exception | None = None
+        self._alive_at = 0.0
+        super().__init__(live=_live("waiting"), **traits)
+        self._follower = Follower(self, look)
+        self.on_msg(lambda _widget, content, _buffers: self.request(content))
+        self.publish()
+
+    # Requests -----------------------------------------------------------------------------------------------------
+
+    def request(self, message: Mapping[str, Any]) -> None:
+        """Deal with what the user did; an error is shown, and kept in `last_error`."""
+        with self._lock:
+            try:
+                self._do(message)
+            except Exception as error:
+                self._note_error(error)
+            else:
+                self._note_error(self.logic.sheet.problem)
+            self._publish_safely()
+            self.handled += 1
+
+    def _do(self, message: Mapping[str, Any]) -> None:
+        request = message.get("do")
+        if request == "seen":
+            self._views.add(str(message.get("view")))
+            self._follow()
+        elif request == "unseen":
+            self._views.discard(str(message.get("view")))
+            if not self._views:
+                self._follower.stop(0)
+        elif request in ("pause", "resume"):
+            getattr(self, request)()
+        else:
+            self.logic.handle(message)
+
+    def _note_error(self, error: Exception | None) -> None:
+        self.last_error = error
+        is_shown = error is not None and error is not self.logic.sheet.problem
+        self.error = printable(said_error(error, self.logic.redactor)) if is_shown and error is not None else ""
+
+    # State --------------------------------------------------------------------------------------------------------
+
+    def publish(self) -> None:
+        """Send what has changed."""
+        logic, executed = self.logic, self.logic.executed
+        with self.hold_sync():
+            self.bar, self.detail, self.tabs = self._bar(), self._detail(), self._tabs()
+            self.sheet = logic.sheet.state()
+            if executed is not None:
+                wrong = [printable(line) for line in executed.wrong]
+                self.last = {
+                    "python": printable(executed.python),
+                    "said": executed.said,
+                    "is_clean": executed.is_clean,
+                    "wrong": wrong,
+                    "n_more": executed.n_more,
+                }
+
+    def _publish_safely(self) -> None:
+        try:
+            self.publish()
+        except Exception as error:
+            self._note_error(error)
+
+    def _bar(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _detail(self) -> str:
+        raise NotImplementedError
+
+    def _tabs(self) -> list[dict[str, str]]:
+        raise NotImplementedError
+
+    # Following ----------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Read the storage again, and show what has changed."""
+        with self._lock:
+            self.logic.refresh()
+            self.publish()
+
+    def note_lost(self, error: Exception) -> None:
+        """Show that the storage cannot be reached."""
+        with self._lock:
+            self._lost = self.last_error = error
+            self.live = _live("lost", said_error(error, self.logic.redactor))
+
+    def note_alive(self) -> None:
+        """Show that the storage was reached just now, every two seconds."""
+        now = time.monotonic()
+        if self._lost is None and now - self._alive_at < ALIVE_EVERY_S:
+            return
+        with self._lock:
+            self._alive_at = now
+            if self.last_error is self._lost:
+                self.last_error = None
+            self._lost = None
+            if self._follower.is_alive:
+                self.live = _live("live")
+
+    def pause(self) -> None:
+        """Stop following, until `resume`."""
+        self._is_paused = True
+        self._follower.stop()
+        self.live = _live("paused")
+
+    def resume(self) -> None:
+        """Follow again."""
+        self._is_paused = False
+        self._follow()
+        self.refresh()
+
+    def stop(self) -> None:
+        """Stop following for good: no thread is left."""
+        self._is_closed = True
+        self._follower.stop()
+        self.live = _live("stopped")
+
+    def close(self) -> None:
+        """Stop following, and remove the widget from all pages."""
+        if hasattr(self, "_follower"):
+            self._is_closed = True
+            self._follower.stop()
+        for child in self._children():
+            child.close()
+        super().close()
+
+    def _children(self) -> list[Any]:
+        return [self.table] if hasattr(self, "_follower") else []
+
+    def _follow(self) -> None:
+        if self._is_paused or self._is_closed:
+            return
+        self._alive_at = 0.0
+        self._follower.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Twins --------------------------------------------------------------------------------------------------------
+
+    def _twin(self) -> dict[str, str]:
+        """The same facts as ``text/plain`` and ``text/html``."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return self._twin()["text/plain"]
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        self._follow()
+        return {**self._twin(), _VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}, {}
+
+
+def _live(state: str, note: str = "") -> dict[str, Any]:
+    return {"state": state, "at": int(time.time() * 1000), "note": printable(note)}
