@@ -25,7 +25,7 @@ from triggers_nb.storages.redis_layout import (
     decode_counts,
     decode_dues,
     decode_event,
-    decode_summary,
+    decode_summaries,
     decode_view,
     head_key,
     keys_of,
@@ -132,7 +132,7 @@ class RedisStore(Store):
         for start in range(0, len(chosen), HEADS_AT_ONCE):
             some = chosen[start : start + HEADS_AT_ONCE]
             heads = self._client.call_many([("HGETALL", head_key(uid)) for uid in some])
-            found = [decode_summary(uid, to_pairs(head)) for uid, head in zip(some, heads, strict=True)]
+            found = decode_summaries(some, [to_pairs(head) for head in heads])
             if listed:
                 self._forget(scripts.forget(uid) for uid, summary in zip(some, found, strict=True) if summary is None)
             for summary in found:

@@ -79,17 +79,25 @@ class RedisClient(ABC):
         """
         try:
             replies = self._exchange(commands, wait_s)
-            forgotten = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if forgotten:
-                again = self._exchange([_with_text(commands[i]) for i in forgotten], wait_s)
-                for i, reply in zip(forgotten, again, strict=True):
-                    replies[i] = reply
+            for reply in replies:
+                if isinstance(reply, Exception):
+                    self._send_scripts(commands, replies, wait_s)
+                    break
+            else:
+                return replies
         except (*LOST, RedisError) as error:
             raise self._explain(error) from None
         for reply in replies:
             if isinstance(reply, Exception):
                 raise self._explain(reply)
         return replies
+
+    def _send_scripts(self, commands: Sequence[Command], replies: list[Any], wait_s: float | None) -> None:
+        """Call again, with their texts, the scripts that a server has forgotten."""
+        forgotten = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        again = self._exchange([_with_text(commands[i]) for i in forgotten], wait_s)
+        for i, reply in zip(forgotten, again, strict=True):
+            replies[i] = reply
 
     def call_each_server(self, *command: bytes | str | int) -> list[Any]:
         """Send one command to every server that takes writes; a reply may be an error."""

@@ -45,7 +45,9 @@ class Server:
         except IndexError:
             connection = self._make()
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            one = len(commands) == 1
+            packed = connection.pack_command(*commands[0]) if one else connection.pack_commands(commands)
+            connection.send_packed_command(packed)
             replies = [_read_reply(connection, wait_s) for _ in commands]
         except BaseException:
             # Also if the user interrupts: the reply that is on its way belongs to nobody.

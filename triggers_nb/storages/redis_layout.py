@@ -27,7 +27,7 @@ another session of the bucket starts to expire.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 from zlib import crc32
@@ -168,11 +168,13 @@ def decode_counts(head: Mapping[bytes, bytes]) -> dict[str, int]:
     return {name[1:].decode(): int(value) for name, value in head.items() if name[0] == 35}  # "#"
 
 
-def decode_summary(uid: str, head: Mapping[bytes, bytes]) -> Summary | None:
-    """What a listing says of a session; None if the head says that there is none."""
-    if b"epoch" not in head:
-        return None
-    cell = head.get(b"head")
+def decode_summaries(uids: Sequence[str], heads: Sequence[Mapping[bytes, bytes]]) -> list[Summary | None]:
+    """What a listing says of sessions; None for each whose head says that there is none."""
+    data = iter(decode_cells([head[b"head"] for head in heads if b"epoch" in head and b"head" in head]))
+    return [_summary(uid, head, data) if b"epoch" in head else None for uid, head in zip(uids, heads, strict=True)]
+
+
+def _summary(uid: str, head: Mapping[bytes, bytes], cells: Iterator[Cell]) -> Summary:
     return Summary(
         uid=uid,
         epoch=int(head[b"epoch"]),
@@ -180,7 +182,7 @@ def decode_summary(uid: str, head: Mapping[bytes, bytes]) -> Summary | None:
         created_us=int(head[b"created"]),
         modified_us=int(head[b"modified"]),
         counts=decode_counts(head),
-        head=b"" if cell is None else decode_cells([cell])[0].data,
+        head=next(cells).data if b"head" in head else b"",
     )
 
 

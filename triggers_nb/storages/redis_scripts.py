@@ -6,9 +6,9 @@ What a script answers is told at the top of its file in ``lua/``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from triggers_nb.storages.redis_client import RedisClient, add_script
 from triggers_nb.storages.redis_connections import Command
 from triggers_nb.storages.redis_layout import ALL_BUCKETS, due_member, keys_of, to_ms, to_us
 from triggers_nb.storages.store import Commit
+
+V = TypeVar("V")
 
 _encode = msgspec.msgpack.Encoder().encode
 _HEAD_FIELDS: Final = ("epoch", "seq", "modified", "timeout", "expires", "head")
@@ -54,42 +56,50 @@ def commit(client: RedisClient, uid: str, commit: Commit, *, new_epoch: int) -> 
 
 def _commit_arguments(uid: str, commit: Commit, new_epoch: int) -> list[bytes]:
     """Lay a commit out as ``lua/commit.lua`` says."""
-    reads, writes = commit.reads, commit.writes
-    fields = [*_HEAD_FIELDS, *[f"#{name}" for name in commit.counts]]
-    if "unresolved" not in commit.counts:
+    reads, writes, counts = commit.reads, commit.writes, commit.counts
+    fields = [*_HEAD_FIELDS, *[f"#{name}" for name in counts]]
+    if "unresolved" not in counts:
         fields.append("#unresolved")
-    cells, instances = _by_hash(reads)
-    new_cells, new_instances = _by_hash(writes)
+    read = _by_hash(reads)
+    written = _by_hash(writes)
     due, settled, delays_us, due_data = _split_due(commit.due) if commit.due else _NOTHING_DUE
+    timeout_ms = -1 if commit.timeout_s is None else to_ms(commit.timeout_s)
+    writes_read = 0 if writes.keys().isdisjoint(reads) else 1
     parts = (
-        *(uid, commit.at_us, commit.epoch, commit.base_seq, new_epoch),
-        -1 if commit.timeout_s is None else to_ms(commit.timeout_s),
-        0 if writes.keys().isdisjoint(reads) else 1,
-        *(fields, list(commit.counts.values()), fields.index("#unresolved") + 1, reads.get(HEAD, -1)),
-        *(cells, [reads[name] for name in cells], instances, [reads[name] for name in instances]),
-        *(new_cells, new_instances, 1 if HEAD in writes else 0, due, delays_us, settled),
+        *(uid, commit.at_us, commit.epoch, commit.base_seq, new_epoch, timeout_ms, writes_read),
+        *(fields, [*counts.values()], fields.index("#unresolved") + 1, reads.get(HEAD, -1)),
+        *(read.cells, read.cell_values, read.instances, read.instance_values),
+        *(written.cells, written.instances, 1 if HEAD in writes else 0, due, delays_us, settled),
     )
-    data = [_encode(writes[name]) for name in new_cells]
-    data += [_encode(writes[name]) for name in new_instances]
-    if HEAD in writes:
-        data.append(_encode(writes[HEAD]))
-    return [_encode(parts), commit.commit_id, commit.lock, commit.event, *data, *due_data]
+    head = (writes[HEAD],) if HEAD in writes else ()
+    data = [_encode(each) for each in (*written.cell_values, *written.instance_values, *head, *due_data)]
+    return [_encode(parts), commit.commit_id, commit.lock, commit.event, *data]
 
 
-def _by_hash(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Names of cells and of instances' cells, without the cell ``head``."""
-    cells: list[str] = []
-    instances: list[str] = []
-    for name in names:
+class _ByHash(NamedTuple, Generic[V]):
+    """Cells, without the cell ``head``, by the hash that has them."""
+
+    cells: list[str]
+    cell_values: list[V]
+    instances: list[str]
+    instance_values: list[V]
+
+
+def _by_hash(cells: Mapping[str, V]) -> _ByHash[V]:
+    sorted_: _ByHash[V] = _ByHash([], [], [], [])
+    others, other_values, instances, instance_values = sorted_
+    for name, value in cells.items():
         if name[:2] == INSTANCE:
             instances.append(name)
+            instance_values.append(value)
         elif name != HEAD:
-            cells.append(name)
-    return cells, instances
+            others.append(name)
+            other_values.append(value)
+    return sorted_
 
 
 def _split_due(due: Mapping[str, tuple[float, bytes] | None]) -> tuple[list[str], list[str], list[int], list[bytes]]:
-    """Due items and those to be removed; the delays in microseconds and the encoded bytes of the former."""
+    """Due items and those to be removed; the delays in microseconds and the bytes of the former."""
     items: list[str] = []
     settled: list[str] = []
     delays_us: list[int] = []
@@ -100,7 +110,7 @@ def _split_due(due: Mapping[str, tuple[float, bytes] | None]) -> tuple[list[str]
         else:
             items.append(item)
             delays_us.append(to_us(what[0]))
-            data.append(_encode(what[1]))
+            data.append(what[1])
     return items, settled, delays_us, data
 
 

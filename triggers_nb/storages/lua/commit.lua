@@ -10,7 +10,7 @@
 -- session exists, epoch, seq, cell, value, cell, value, ...} with what is there of the cells that were read.
 --
 -- A cell's value is a msgpack array of its revision and its bytes. Whatever can fail fails before the first write: an
--- error does not undo writes.
+-- error does not undo writes. What is seldom needed is made a function only when it is needed, as that is not free.
 
 local CHUNK = 4000 -- unpack fails near 8,000
 local KEPT_IN_MIND = 10000 -- a commit is recognised among that many
@@ -34,9 +34,10 @@ if not settled or #ARGV ~= 4 + #new_cells + #new_instances + writes_head + #due 
     return redis.error_reply('BADCALL the first argument does not agree with the others')
 end
 
+-- In parts: unpack fails near 8,000.
 local function read_fields(key, names)
     if #names <= CHUNK then
-        return #names > 0 and call('HMGET', key, unpack(names)) or names
+        return #names > 0 and call('HMGET', key, unpack(names)) or {}
     end
     local values = {}
     for from = 1, #names, CHUNK do
@@ -48,9 +49,9 @@ local function read_fields(key, names)
     return values
 end
 
-local function write_fields(key, fields)
-    for from = 1, #fields, CHUNK do
-        call('HSET', key, unpack(fields, from, math.min(from + CHUNK - 1, #fields)))
+local function write_fields(key, names_and_values)
+    for from = 1, #names_and_values, CHUNK do
+        call('HSET', key, unpack(names_and_values, from, math.min(from + CHUNK - 1, #names_and_values)))
     end
 end
 
@@ -59,120 +60,105 @@ local head = read_fields(KEYS[1], fields) -- epoch, seq, modified, timeout, expi
 local cell_values = read_fields(KEYS[2], cells)
 local instance_values = read_fields(KEYS[3], instances)
 local exists = head[1] and true or false
-
-local function read_lock()
-    local holder = call('GET', KEYS[6])
-    return holder and holder ~= ARGV[3] and math.max(1, call('PTTL', KEYS[6])) or 0
-end
-
-local function refuse(locked_ms)
-    local answer = {0, locked_ms}
-    if not exists then
-        return answer
-    end
-    answer[3], answer[4] = head[1], head[2]
-    local function add(names, values)
-        for i = 1, #names do
-            if values[i] then
-                answer[#answer + 1] = names[i]
-                answer[#answer + 1] = values[i]
-            end
-        end
-    end
-    if head_revision >= 0 then
-        add({'head'}, {head[6]})
-    end
-    add(cells, cell_values)
-    add(instances, instance_values)
-    return answer
-end
-
--- The answer to this very commit, if it was applied between two sequence numbers.
-local function find_applied(from, to)
-    while from <= to do
-        local entries = call('XRANGE', KEYS[4], from, to, 'COUNT', 100)
-        for i = 1, #entries do
-            local fields = entries[i][2]
-            from = tonumber(string.match(entries[i][1], '^%d+')) + 1
-            if fields[2] == ARGV[2] then
-                return {1, tonumber(head[1]), from - 1, tonumber(fields[4])}
-            end
-        end
-        if #entries < 100 then
-            return nil
-        end
-    end
-end
-
-local beginnings = {}
-local function has_moved(value, revision)
-    if revision == 0 or not value then
-        return (value and true or false) ~= (revision > 0)
-    end
-    local beginning = beginnings[revision]
-    if not beginning then
-        beginning = '\146' .. pack(revision)
-        beginnings[revision] = beginning
-    end
-    return sub(value, 1, #beginning) ~= beginning
-end
-
-local function any_has_moved(values, revisions)
-    for i = 1, #revisions do
-        if has_moved(values[i], revisions[i]) then
-            return true
-        end
-    end
-    return false
-end
-
-if exists and epoch == 0 then
-    return find_applied(1, 1) or refuse(read_lock())
-elseif exists ~= (epoch > 0) or (exists and tonumber(head[1]) ~= epoch) then
-    return refuse(read_lock())
-end
 local seq = exists and tonumber(head[2]) or 0
-local moved = (head_revision >= 0 and has_moved(head[6], head_revision)) or any_has_moved(cell_values, cell_revisions)
-    or any_has_moved(instance_values, instance_revisions)
-if seq > base_seq and (moved or writes_read == 0) then
-    -- It has not been applied if nothing has moved of what it read and writes.
-    local answer = find_applied(math.max(base_seq + 1, seq - KEPT_IN_MIND), seq)
+local is_another = exists ~= (epoch > 0) or (exists and tonumber(head[1]) ~= epoch)
+
+if head_revision >= 0 then
+    cells[#cells + 1] = 'head'
+    cell_values[#cells] = head[6]
+    cell_revisions[#cells] = head_revision
+end
+
+local moved = false
+local beginnings = {[0] = ''} -- of a value, by revision
+local values, revisions = cell_values, cell_revisions
+for _ = 1, 2 do
+    for i = 1, #revisions do
+        local revision, value = revisions[i], values[i] or ''
+        local beginning = beginnings[revision]
+        if not beginning then
+            beginning = '\146' .. pack(revision)
+            beginnings[revision] = beginning
+        end
+        if sub(value, 1, #beginning) ~= beginning or (revision == 0 and value ~= '') then
+            moved = true
+        end
+    end
+    values, revisions = instance_values, instance_revisions
+end
+
+local holder = call('GET', KEYS[6])
+local is_locked = holder and holder ~= ARGV[3]
+
+if is_another or moved or is_locked or (seq > base_seq and writes_read == 0) then
+    -- The answer to this very commit, if it was applied between two sequence numbers.
+    local function find_applied(from, to)
+        while from <= to do
+            local entries = call('XRANGE', KEYS[4], from, to, 'COUNT', 100)
+            for i = 1, #entries do
+                local entry = entries[i][2]
+                from = tonumber(string.match(entries[i][1], '^%d+')) + 1
+                if entry[2] == ARGV[2] then
+                    return {1, tonumber(head[1]), from - 1, tonumber(entry[4])}
+                end
+            end
+            if #entries < 100 then
+                return nil
+            end
+        end
+    end
+    local answer
+    if exists and epoch == 0 then
+        answer = find_applied(1, 1)
+    elseif not is_another and seq > base_seq and (moved or writes_read == 0) then
+        -- (It has not been applied if nothing has moved of what it read and writes.)
+        answer = find_applied(math.max(base_seq + 1, seq - KEPT_IN_MIND), seq)
+    end
     if answer then
         return answer
+    elseif is_another or moved or is_locked then
+        answer = {0, is_locked and math.max(1, call('PTTL', KEYS[6])) or 0}
+        if exists then
+            answer[3], answer[4] = head[1], head[2]
+            for _, part in ipairs({{cells, cell_values}, {instances, instance_values}}) do
+                for i = 1, #part[1] do
+                    if part[2][i] then
+                        answer[#answer + 1] = part[1][i]
+                        answer[#answer + 1] = part[2][i]
+                    end
+                end
+            end
+        end
+        return answer
     end
-end
-local locked_ms = read_lock()
-if moved or locked_ms > 0 then
-    return refuse(locked_ms)
 end
 
 -- What there will be.
-seq = string.format('%.0f', seq + 1)
+seq = seq + 1
+local seq_text = string.format('%.0f', seq)
 at_us = string.format('%.0f', math.max(at_us, tonumber(head[3] or 0)))
-local new_head = {'seq', seq, 'modified', at_us}
-local function add_to_head(name, value)
-    new_head[#new_head + 1] = name
-    new_head[#new_head + 1] = value
-end
+local new_head = {'seq', seq_text, 'modified', at_us}
 for i = 1, #increments do
     head[6 + i] = tonumber(head[6 + i] or 0) + increments[i]
-    add_to_head(fields[6 + i], head[6 + i])
+    new_head[3 + 2 * i] = fields[6 + i]
+    new_head[4 + 2 * i] = head[6 + i]
 end
-local beginning = '\146' .. pack(tonumber(seq))
-local written = 4
-local function lay_out(names)
-    local fields = {}
-    for i = 1, #names do
-        fields[2 * i - 1] = names[i]
-        fields[2 * i] = beginning .. ARGV[written + i]
-    end
-    written = written + #names
-    return fields
+local beginning = '\146' .. pack(seq)
+local cell_fields, instance_fields = {}, {}
+for i = 1, #new_cells do
+    cell_fields[2 * i - 1] = new_cells[i]
+    cell_fields[2 * i] = beginning .. ARGV[4 + i]
 end
-local cell_fields, instance_fields = lay_out(new_cells), lay_out(new_instances)
+local written = 4 + #new_cells
+for i = 1, #new_instances do
+    instance_fields[2 * i - 1] = new_instances[i]
+    instance_fields[2 * i] = beginning .. ARGV[written + i]
+end
+written = written + #new_instances
 if writes_head == 1 then
     written = written + 1
-    add_to_head('head', beginning .. ARGV[written])
+    new_head[#new_head + 1] = 'head'
+    new_head[#new_head + 1] = beginning .. ARGV[written]
 end
 local due_member = #uid .. ':' .. uid
 
@@ -184,14 +170,16 @@ if not exists then
         end
     end
     epoch = new_epoch
-    add_to_head('epoch', epoch)
-    add_to_head('created', at_us)
+    for _, value in ipairs({'epoch', epoch, 'created', at_us}) do
+        new_head[#new_head + 1] = value
+    end
 end
 
 -- From here on it is written: first by a command that a full memory refuses, what sessions share before the rest.
 call('ZADD', KEYS[7], at_us, uid)
-if not exists and call('EXISTS', KEYS[2], KEYS[3], KEYS[4], KEYS[5]) > 0 then
-    -- Leftovers of a session whose head was evicted or deleted by hand.
+if not exists then
+    -- Leftovers of a session that has expired, or whose head was evicted or deleted by hand.
+    call('ZREM', KEYS[9], uid)
     call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 end
 if #due > 0 then
@@ -209,13 +197,14 @@ for i = 1, #settled do
     call('ZREM', KEYS[8], due_member .. settled[i])
     call('HDEL', KEYS[5], settled[i])
 end
-call('XADD', KEYS[4], seq .. '-0', 'id', ARGV[2], 'at', at_us, 'data', ARGV[4])
+call('XADD', KEYS[4], seq_text .. '-0', 'id', ARGV[2], 'at', at_us, 'data', ARGV[4])
 write_fields(KEYS[2], cell_fields)
 write_fields(KEYS[3], instance_fields)
 local expires = timeout_ms >= 0 and tonumber(head[unresolved_at] or 0) == 0 and call('EXISTS', KEYS[5]) == 0
 if timeout_ms >= 0 or head[4] then
-    add_to_head('timeout', timeout_ms)
-    add_to_head('expires', expires and 1 or 0)
+    for _, value in ipairs({'timeout', timeout_ms, 'expires', expires and 1 or 0}) do
+        new_head[#new_head + 1] = value
+    end
 end
 write_fields(KEYS[1], new_head)
 if expires then
@@ -223,4 +212,4 @@ if expires then
 elseif head[5] == '1' then
     stop_expiry(KEYS, uid)
 end
-return {1, epoch, tonumber(seq), tonumber(at_us)}
+return {1, epoch, seq, tonumber(at_us)}
