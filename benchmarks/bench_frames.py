@@ -35,6 +35,7 @@ import triggers_nb as tnb
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import encode_mapping, encode_value
 from triggers_nb.core.configuration import parse_configuration
+from triggers_nb.core.events import Provenance
 from triggers_nb.core.failures import describe
 from triggers_nb.core.records import Raw
 from triggers_nb.core.work import Slice, Work
@@ -105,10 +106,11 @@ def make_small_commit(uid: str, chance: random.Random, failures: list[transition
 
 
 def to_commit(work: Work, chance: random.Random) -> Commit:
-    step = work.step(b"c" * 16)
+    commit_id = chance.randbytes(16)
+    step = work.step(commit_id)
     return Commit(
-        commit_id=chance.randbytes(16), epoch=0, base_seq=0, reads={}, writes=step.writes, counts=step.counts, due={},
-        event=b"", at_us=work.now_us,
+        commit_id=commit_id, epoch=0, base_seq=0, reads={}, writes=step.writes, counts=step.counts, due={},
+        event=step.event(commit_id, Provenance(actor="bench")), at_us=work.now_us,
     )  # fmt: skip
 
 

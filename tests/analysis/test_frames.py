@@ -269,6 +269,18 @@ def test_one_damaged_session_does_not_hide_the_others(cell: str) -> None:
             assert set(frame["session_uid"]) <= {UID}
 
 
+def test_a_damaged_event_does_not_hide_the_others() -> None:
+    store = History().play(HISTORY).store
+    first, second, *others = store.events(UID)
+    state = store.state(UID)
+    assert state is not None
+    store.load(UID, state, [first, second._replace(data=b"damaged"), *others])
+
+    with pytest.warns(UnreadableSession, match="event 2 is damaged"):
+        frame = frames.read_events(source_of(store), [UID])
+    assert frame["seq"].unique().tolist() == [1, *(event.seq for event in others)]
+
+
 # Stuck --------------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pandas as pd
 
 from triggers_nb.analysis.schema import Schema
-from triggers_nb.errors import ReadingInterrupted, ResultsTruncated, UnreadableSession
+from triggers_nb.errors import DamagedSession, ReadingInterrupted, ResultsTruncated, UnreadableSession
 from triggers_nb.redaction import Redactor
 from triggers_nb.storages.store import SessionState, Store
 
@@ -129,9 +129,11 @@ def warn_interrupted(done: str, call: str) -> None:
 
 
 def warn_unreadable(uid: str, error: Exception) -> None:
-    """Warn that a session is left out."""
+    """Warn that what is said of a session is not all there is."""
     warnings.warn(
-        f"session {uid!r} cannot be read and is left out: {error}", UnreadableSession, stacklevel=_caller_level()
+        f"session {uid!r} cannot be read, what is damaged is left out: {error}",
+        UnreadableSession,
+        stacklevel=_caller_level(),
     )
 
 
@@ -157,7 +159,7 @@ def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: in
     """
     sessions: list[tuple[str, SessionState]] = []
     n_asked = n_cells = 0
-    for uid, state in store.states(uids, prefixes):
+    for uid, state in _states(store, uids, prefixes):
         n_asked += 1
         if state is not None:
             sessions.append((uid, state))
@@ -167,3 +169,19 @@ def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: in
             sessions, n_asked, n_cells = [], 0, 0
     if n_asked:
         yield n_asked, sessions
+
+
+def _states(store: Store, uids: Sequence[str], prefixes: Sequence[str]) -> Iterator[tuple[str, SessionState | None]]:
+    """Read sessions in order; one that is damaged as a whole counts as none, with a warning."""
+    left = list(uids)
+    while left:
+        n_read = 0
+        try:
+            for uid, state in store.states(left, prefixes):
+                n_read += 1
+                yield uid, state
+            return
+        except DamagedSession as damage:
+            warn_unreadable(damage.uid, damage)
+            left = [uid for uid in left[n_read:] if uid != damage.uid]
+            yield damage.uid, None
