@@ -318,6 +318,8 @@ class TriggerManager:
             work.session.need(first)
             self._enter_session(work, creates)
             decide(work)
+            if instance is not None and not in_worker:
+                _refuse_damaged(work, instance)
 
         try:
             outcome = self.storage.transact(
@@ -486,7 +488,8 @@ class TriggerManager:
         """Call hooks in order, each whatever becomes of the others; `item` is what recovery would find meanwhile."""
         store, uid = self.storage.store, self.storage.uid
         errors: list[Exception] = []
-        with keep_alive(store, uid, item, settings.grace_s()) if item else nullcontext():
+        grace_s = settings.grace_s()
+        with keep_alive(store, uid, item, grace_s, grace_s / 3) if item else nullcontext():
             for call in calls:
                 try:
                     self._call_hook(call, instances)
@@ -678,6 +681,14 @@ def _cells_around(instance: str | None) -> tuple[str, ...]:
     if instance is None or parts is None:
         return ()
     return (rec.INSTANCE + instance, *(kind + parts[0] for kind in (rec.CONFIG, rec.TASK, rec.TRIGGER, rec.LATEST)))
+
+
+def _refuse_damaged(work: Work, instance: str) -> None:
+    """Raise, before the commit, if the instance could not be read after it; nothing else is decided by its task."""
+    parts = rec.split_instance_name(instance)
+    loaded = work.session.cells.get(rec.CONFIG + parts[0]) if parts else None
+    if loaded is not None and loaded.record is None:
+        raise StorageError(f"session {work.session.uid!r} is damaged: the configuration of {instance!r} is missing")
 
 
 def _name_of(instance: object) -> str:

@@ -17,11 +17,25 @@ def grace_s() -> float:
 
 
 def lease_s() -> float:
-    """Seconds for which a worker that says nothing counts as alive: ``TRIGGERS_LEASE_S``, 60.
-
-    A running worker renews its lease three times in that period.
-    """
+    """Seconds for which a worker that says nothing counts as alive: ``TRIGGERS_LEASE_S``, 60."""
     return _positive("TRIGGERS_LEASE_S", 60.0)
+
+
+def heartbeat_s() -> float:
+    """Seconds after which a running worker renews its lease: ``TRIGGERS_HEARTBEAT_S``, a third of the lease.
+
+    Raises
+    ------
+    SettingError
+        If it is not shorter than the lease.
+    """
+    lease = lease_s()
+    heartbeat = _positive("TRIGGERS_HEARTBEAT_S", lease / 3)
+    if heartbeat >= lease:
+        raise SettingError(
+            f"TRIGGERS_HEARTBEAT_S={heartbeat:g}: expected less than the lease, TRIGGERS_LEASE_S={lease:g}"
+        )
+    return heartbeat
 
 
 def runner_name() -> str | None:

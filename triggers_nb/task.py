@@ -353,7 +353,8 @@ def run_instance(
     except ClaimRefused as refusal:
         logger.info("%s", refusal)
         return
-    with keep_alive(manager.storage.store, manager.storage.uid, LEASE + instance_name, run.lease_s):
+    store, uid = manager.storage.store, manager.storage.uid
+    with keep_alive(store, uid, LEASE + instance_name, run.lease_s, run.heartbeat_s):
         run.body()
 
 
@@ -366,7 +367,7 @@ class InstanceRun:
         self.manager, self.name = manager, name
         self.task = task_class()
         self.token = token or os.urandom(16)
-        self.lease_s = settings.lease_s()
+        self.lease_s, self.heartbeat_s = settings.lease_s(), settings.heartbeat_s()
         self.kwargs: dict[str, Any] = {}
 
     def claim(self) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import celery
 import redis
@@ -61,6 +62,17 @@ class Echo(TriggerTask):
             "queue": request.delivery_info["routing_key"] if request else None,
             "pid": os.getpid(),
         }
+
+
+class Slow(Echo):
+    """Echo, but it takes a while."""
+
+    name = "tests.Slow"
+
+    def _run(self, context):
+        result = super()._run(context)
+        time.sleep(0.08)
+        return result
 
 
 class Modules(TriggerTask):

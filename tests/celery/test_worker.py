@@ -203,3 +203,28 @@ def test_a_worker_has_imported_nothing_that_only_notebooks_need(session):
 
     session.wait(t_modules__0="finished")
     assert session["t_modules#0"].metadata["result"] == {"heavy": []}
+
+
+@pytest.mark.parametrize("using", ["nosuch", "threading"])
+def test_a_cascade_that_cannot_be_scheduled_leaves_what_has_finished_alone(session, worker, using):
+    # Given a cascade for a runner that does not exist, or for threads, where its task class is unknown
+    session.configure(
+        t_first={"after": ["start"], "run": "tests.Echo"},
+        t_second={"after": ["t_first"], "run": "tests.NoSuch", "using": using},
+        t_third={"after": ["t_first"], "run": "tests.Echo"},
+    )
+
+    session.manager.fire("start")
+
+    # Then the others get theirs, the hook is called, and what can never work has failed
+    session.wait(t_first__0="finished", t_third__0="finished")
+    assert [session.wait_for_hook()[:2] for _ in range(2)][1] == ("t_first", ["t_second#0", "t_third#0"])
+    if using == "threading":
+        session.wait(t_second__0="failed")
+        assert session["t_second#0"].metadata["exceptionType"] == "triggers_nb.errors.TaskNotFound"
+    else:
+        assert session["t_second#0"].status == "scheduled"
+        worker.wait_for_log(f"instance t_second#0 of session {session.uid!r} could not be handed over")
+        assert "p:t_second#0" in session.store.state(session.uid).due
+        session.manager.update_instance_status("t_second#0", "skipped")
+        session.manager.update_instance_status("t_second#0", "skipped")

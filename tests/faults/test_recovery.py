@@ -11,6 +11,8 @@ import pytest
 from tests.celery.workers import wait_for
 from tests.conftest import ROOT
 from tests.faults.invariants import check_invariants, recover_all
+from triggers_nb.core.failures import describe
+from triggers_nb.errors import WorkerLost
 from triggers_nb.recovery import MAX_FAILURES_IN_A_ROW, recover
 from triggers_nb.runners.base import task_runners
 from triggers_nb.runners.threads import ThreadingTaskRunner
@@ -247,6 +249,22 @@ def test_a_running_task_keeps_its_lease(session, monkeypatch):
 
     assert session.statuses() == {"t_wait#0": "finished"}
     check_invariants(session.store, session.uid)
+
+
+def test_the_end_of_another_delivery_does_not_fail_who_runs_it(session):
+    session.configure(t_wait={"after": ["start"], "run": "tests.Wait"})
+    session.manager.storage.runner = "threading"
+    session.manager.fire("start")
+    session.wait(t_wait__0="running")
+
+    # When the process dies that was told by a duplicate to run it
+    assert session.manager.fail_running("t_wait#0", b"another claim...", describe(WorkerLost("died"))) is False
+
+    # Then who runs it still holds its lease, and ends it
+    assert "r:t_wait#0" in session.store.state(session.uid).due
+    session.let_go()
+    ThreadingTaskRunner.join_all()
+    assert session.statuses() == {"t_wait#0": "finished"}
 
 
 def test_the_cost_of_finding_nothing_does_not_depend_on_the_number_of_sessions(session):

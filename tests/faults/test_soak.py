@@ -23,7 +23,7 @@ N_SESSIONS = 12
 N_FIRING = 12
 FIRES_EACH = 150
 CONFIGURATION = {
-    "t_a": {"after": [], "andEvery": "start", "run": "tests.Echo"},
+    "t_a": {"after": [], "andEvery": "start", "run": "tests.Slow"},
     "t_b": {"after": [], "andEvery": "t_a", "run": "tests.Flaky"},
     "t_c": {"after": ["never"], "andEvery": "t_b", "unless": ["other"], "run": "tests.Echo"},
 }
@@ -95,7 +95,7 @@ def check_session(session: Session) -> int:
 
 @pytest.mark.long
 def test_nothing_is_lost_and_nothing_runs_twice(own_redis, start_worker, distribution, monkeypatch):
-    monkeypatch.setenv("TRIGGERS_GRACE_S", "1")
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "2")
     monkeypatch.setenv("TRIGGERS_LEASE_S", "3")
     sessions = [Session(own_redis, f"soak-{n}") for n in range(N_SESSIONS)]
     for session in sessions:

@@ -19,14 +19,14 @@ class _Heartbeat:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._held: dict[object, tuple[Store, str, str, float, float]] = {}
+        self._held: dict[object, tuple[Store, str, str, float, float, float]] = {}
         self._thread: threading.Thread | None = None
         self._wakes_at = 0.0
 
-    def hold(self, key: object, store: Store, uid: str, item: str, lease_s: float) -> None:
-        due = time.monotonic() + lease_s / 3
+    def hold(self, key: object, store: Store, uid: str, item: str, lease_s: float, every_s: float) -> None:
+        due = time.monotonic() + every_s
         with self._condition:
-            self._held[key] = (store, uid, item, lease_s, due)
+            self._held[key] = (store, uid, item, lease_s, every_s, due)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="triggers_nb leases", daemon=True)
                 self._wakes_at = due
@@ -44,10 +44,10 @@ class _Heartbeat:
                 if not self._held:
                     self._thread = None
                     return
-                self._wakes_at = min(entry[4] for entry in self._held.values())
+                self._wakes_at = min(entry[5] for entry in self._held.values())
                 self._condition.wait(max(0.0, self._wakes_at - time.monotonic()))
                 now = time.monotonic()
-                due = [(key, entry) for key, entry in self._held.items() if entry[4] <= now]
+                due = [(key, entry) for key, entry in self._held.items() if entry[5] <= now]
             for key, entry in due:
                 self._renew(key, *entry[:4])
 
@@ -62,7 +62,7 @@ class _Heartbeat:
             if entry is None:
                 return
             if alive:
-                self._held[key] = (*entry[:4], time.monotonic() + lease_s / 3)
+                self._held[key] = (*entry[:5], time.monotonic() + entry[4])
             else:
                 del self._held[key]
 
@@ -79,10 +79,10 @@ os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
-def keep_alive(store: Store, uid: str, item: str, lease_s: float) -> Iterator[None]:
-    """Postpone a due item by `lease_s`, again and again, while the block runs."""
+def keep_alive(store: Store, uid: str, item: str, lease_s: float, every_s: float) -> Iterator[None]:
+    """Postpone a due item by `lease_s`, every `every_s` seconds, while the block runs."""
     key, heartbeat = object(), _heartbeat
-    heartbeat.hold(key, store, uid, item, lease_s)
+    heartbeat.hold(key, store, uid, item, lease_s, every_s)
     try:
         yield
     finally:
