@@ -161,6 +161,20 @@ class StorageError(TriggersError):
     """Base of what can go wrong with a storage; raised itself when a stored session cannot be read."""
 
 
+class DamagedSession(StorageError):
+    """Raised when what a storage keeps of a session as a whole cannot be read.
+
+    Attributes
+    ----------
+    uid : str
+        The session.
+    """
+
+    def __init__(self, uid: str, why: str) -> None:
+        super().__init__(f"session {uid!r} is damaged: {why}")
+        self.uid = uid
+
+
 class StorageUrlError(StorageError, ValueError):
     """Raised for a storage URL of an unknown scheme, or one that lacks something."""
 

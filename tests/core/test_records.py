@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import encode_value
+from triggers_nb.core.events import decode_event
 from triggers_nb.core.records import (
     ConfigRecord,
     Group,
@@ -115,3 +116,25 @@ def test_a_block_of_moments_remembers_each_status_that_was_entered() -> None:
 
 def test_a_change_of_metadata_enters_no_status() -> None:
     assert rec.read_stamps(rec.touch_stamps(rec.new_stamps(1, 0), 9)).keys() == {"created", "lastModified", "unstarted"}
+
+
+@pytest.mark.parametrize("cell", ["g:a", "t:t"])
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x91" * 5000, b"\x91\x01"])
+def test_links_of_a_damaged_cell_are_an_error_that_names_it(cell: str, data: bytes) -> None:
+    with pytest.raises(StorageError, match=f"cell '{cell}' cannot be read"):
+        rec.links_of(cell, data)
+
+
+@pytest.mark.parametrize("status", [-1, 8])
+def test_a_status_that_there_is_not_is_damage(status: int) -> None:
+    damaged = rec.encode_record(msgspec.structs.replace(RECORDS["i:t#0"], status=status))
+    with pytest.raises(StorageError, match="cannot be read"):
+        rec.decode_record("i:t#0", damaged)
+    with pytest.raises(StorageError, match="cannot be read"):
+        rec.decode_rows([damaged])
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x91" * 5000, b"\x93\xa1a\xc4\x00\x90"])
+def test_a_damaged_event_is_an_error(data: bytes) -> None:
+    with pytest.raises(StorageError, match="an event cannot be read"):
+        decode_event(data)

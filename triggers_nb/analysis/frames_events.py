@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-
 from triggers_nb.analysis.reading import Source, warn_unreadable
 from triggers_nb.analysis.schema import EVENTS
 from triggers_nb.core.events import Event, decode_event
 from triggers_nb.core.status import STATUSES
-from triggers_nb.errors import StorageError
 from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import Store, StoredEvent
 
@@ -30,16 +27,8 @@ def read_stored_events(store: Store, uid: str, *, after: int = 0) -> Iterator[St
 
 
 def event_columns(source: Source, events: Iterable[tuple[str, StoredEvent]], now_us: int) -> dict[str, Any]:
-    """Return the columns of `schema.EVENTS`, a row for each change; damaged sessions are left out, with a warning."""
-    rows: list[tuple[Any, ...]] = []
-    damaged: set[str] = set()
-    for uid, stored in events:
-        try:
-            rows.extend(_rows(source, uid, stored) if uid not in damaged else ())
-        except StorageError as error:
-            warn_unreadable(uid, error)
-            damaged.add(uid)
-    rows = [row for row in rows if row[0] not in damaged]
+    """Return the columns of `schema.EVENTS`, a row for each change; damaged events are left out, with a warning."""
+    rows = [row for uid, stored in events for row in _rows(source, uid, stored)]
     names = [name for name in EVENTS.names if name != "observed_at"]
     columns: dict[str, Any] = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     return columns | {"observed_at": [now_us] * len(rows)}
@@ -48,7 +37,7 @@ def event_columns(source: Source, events: Iterable[tuple[str, StoredEvent]], now
 def _rows(source: Source, uid: str, stored: StoredEvent) -> Iterator[tuple[Any, ...]]:
     try:
         event: Event = decode_event(stored.data)
-    except msgspec.DecodeError as error:
+    except StorageError as error:
         warn_unreadable(uid, StorageError(f"event {stored.seq} is damaged: {error}"))
         return
     reason, error = source.text(event.reason), source.text(event.error)

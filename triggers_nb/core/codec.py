@@ -33,6 +33,9 @@ _encode = _encoder.encode
 
 DATETIME, DATE, TIME, TIMEDELTA, DECIMAL, UID, SET, FROZENSET, BIGINT = range(1, 10)
 
+#: What decoding raises if bytes are damaged.
+DAMAGE: Final = (msgspec.DecodeError, ValueError, ArithmeticError, LookupError, TypeError, RecursionError)
+
 EMPTY_MAP: Final = b"\x80"
 NIL: Final = b"\xc0"
 
@@ -89,7 +92,7 @@ def decode_value(data: bytes | memoryview | msgspec.Raw) -> Any:
     """
     try:
         return _decode(data)
-    except (msgspec.DecodeError, ValueError, ArithmeticError, KeyError, TypeError, RecursionError) as error:
+    except DAMAGE as error:
         raise StorageError(f"a stored value cannot be read: {error}") from error
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from triggers_nb.core.codec import NIL
+from triggers_nb.core.codec import DAMAGE, NIL
+from triggers_nb.core.status import StatusCode
+from triggers_nb.errors import StorageError
 
 Raw = msgspec.Raw
 
@@ -35,8 +37,8 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     action: str
     target: str
     #: Positions in ``STATUSES``.
-    from_status: int | None = None
-    to_status: int | None = None
+    from_status: StatusCode | None = None
+    to_status: StatusCode | None = None
     #: The trigger that was fired or taken.
     trigger: str | None = None
     #: Encoded kwargs of a firing.
@@ -74,4 +76,18 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 encode_event = msgspec.msgpack.Encoder().encode
-decode_event = msgspec.msgpack.Decoder(Event).decode
+_decode = msgspec.msgpack.Decoder(Event).decode
+
+
+def decode_event(data: bytes) -> Event:
+    """Decode an event.
+
+    Raises
+    ------
+    StorageError
+        If the bytes are damaged, or a newer version wrote them.
+    """
+    try:
+        return _decode(data)
+    except DAMAGE as error:
+        raise StorageError(f"an event cannot be read: {error}") from error

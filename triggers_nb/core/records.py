@@ -25,8 +25,8 @@ from typing import Any, Final
 
 import msgspec
 
-from triggers_nb.core.codec import EMPTY_MAP
-from triggers_nb.core.status import CODES, RESOLVED, STATUSES
+from triggers_nb.core.codec import DAMAGE, EMPTY_MAP
+from triggers_nb.core.status import CODES, RESOLVED, STATUSES, StatusCode
 from triggers_nb.errors import StorageError
 
 Raw = msgspec.Raw
@@ -129,7 +129,7 @@ class InstanceRecord(msgspec.Struct, frozen=True, array_like=True):
     task: str
     index: int
     #: Position in `STATUSES`.
-    status: int
+    status: StatusCode
     #: Block of `STAMPS`.
     stamps: bytes
     parent: str | None = None
@@ -165,7 +165,7 @@ class InstanceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     task: str
     index: int
-    status: int
+    status: StatusCode
     stamps: bytes
     parent: str | None = None
     depth: int = 0
@@ -207,7 +207,7 @@ def decode_record(cell: str, data: bytes) -> Record:
     """
     try:
         record: Record = _DECODERS[cell[0]].decode(data)
-    except (KeyError, msgspec.DecodeError) as error:
+    except DAMAGE as error:
         raise StorageError(f"cell {cell!r} cannot be read: {error}") from error
     if isinstance(record, HeadRecord) and record.version > SCHEMA_VERSION:
         raise StorageError(
@@ -221,15 +221,24 @@ def decode_rows(cells: list[bytes]) -> list[InstanceRow]:
     """Decode many instances' cells in one go."""
     try:
         return _rows(b"\xdd" + len(cells).to_bytes(4, "big") + b"".join(cells))
-    except msgspec.DecodeError as error:
+    except DAMAGE as error:
         raise StorageError(f"an instance's cell cannot be read: {error}") from error
 
 
 def links_of(cell: str, data: bytes) -> tuple[str, ...]:
-    """Names of the cells that a change which reads this one will need; empty for all but ``g:`` and ``t:``."""
+    """Names of the cells that a change which reads this one will need; empty for all but ``g:`` and ``t:``.
+
+    Raises
+    ------
+    StorageError
+        If the bytes are damaged.
+    """
     if cell[:2] not in (TRIGGER, TASK):
         return ()
-    return _names.decode(_links.decode(data)[0])
+    try:
+        return _names.decode(_links.decode(data)[0])
+    except DAMAGE as error:
+        raise StorageError(f"cell {cell!r} cannot be read: {error}") from error
 
 
 def instance_name(task: str, index: int) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+import msgspec
 
 from triggers_nb.errors import InvalidStatus, suggest
 
@@ -20,6 +22,9 @@ STATUSES: Final = (UNSTARTED, SCHEDULED, RUNNING, FINISHED, FAILED, REPLAYED, SK
 
 #: The position of each status in `STATUSES`.
 CODES: Final = {status: code for code, status in enumerate(STATUSES)}
+
+#: A position in `STATUSES`, checked when it is decoded.
+StatusCode = Annotated[int, msgspec.Meta(ge=0, lt=len(STATUSES))]
 
 #: Statuses of an instance that can no longer be acted upon.
 RESOLVED: Final = frozenset({FINISHED, REPLAYED, SKIPPED, ABANDONED})

@@ -127,7 +127,7 @@ class SqliteStore(Store):
     def counts(self, uid: str) -> dict[str, int] | None:
         with Transaction(self._pool) as db:
             found = db.execute(f"SELECT counts FROM session WHERE uid = ? AND {LIVE}", (uid, self.now_us())).fetchone()
-        return None if found is None else decode_counts(found[0])
+        return None if found is None else decode_counts(uid, found[0])
 
     def state(self, uid: str) -> SessionState | None:
         return next(self.states([uid]))[1]
@@ -234,7 +234,7 @@ class SqliteStore(Store):
             found = db.execute("SELECT epoch, timeout_s, counts FROM session WHERE uid = ?", (uid,)).fetchone()
             if found is None or not db.execute(_DROP_DUE, (found[0], item)).rowcount:
                 return False
-            expires_us = _expiry(db, found[0], found[1], decode_counts(found[2]), self.now_us())
+            expires_us = _expiry(db, found[0], found[1], decode_counts(uid, found[2]), self.now_us())
             if expires_us is not None:
                 db.execute("UPDATE session SET expires_us = ? WHERE uid = ?", (expires_us, uid))
             return True
@@ -318,7 +318,7 @@ def _apply(db: Connection, uid: str, session: _Row | None, commit: Commit, now_u
     if commit.due:
         _apply_due(db, uid, epoch, commit.due, now_us)
     db.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?)", (epoch, seq, at_us, commit.commit_id, commit.event))
-    counts = decode_counts(session.counts)
+    counts = decode_counts(uid, session.counts)
     for name, increment in commit.counts.items():
         counts[name] = counts.get(name, 0) + increment
     expires_us = _expiry(db, epoch, commit.timeout_s, counts, now_us)

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from triggers_nb.core.codec import DAMAGE
+from triggers_nb.errors import DamagedSession
 from triggers_nb.storages.store import Cell, DueItem, SessionState, Summary
 
 #: How many parameters a statement gets at most.
@@ -18,7 +20,21 @@ CHUNK: Final = 500
 #: Condition on a session that has not expired; its parameter is the moment.
 LIVE: Final = "(expires_us IS NULL OR expires_us > ?)"
 
-decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
+_decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
+
+
+def decode_counts(uid: str, data: bytes) -> dict[str, int]:
+    """Decode the counts of a session.
+
+    Raises
+    ------
+    DamagedSession
+        If the bytes are damaged.
+    """
+    try:
+        return _decode_counts(data)
+    except DAMAGE as error:
+        raise DamagedSession(uid, f"its counts cannot be read: {error}") from error
 
 
 def read_cells(db: Connection, epoch: int, names: Collection[str]) -> dict[str, Cell]:
@@ -48,7 +64,7 @@ def read_states(db: Connection, uids: Sequence[str], prefixes: tuple[str, ...], 
             created_us=created_us,
             modified_us=modified_us,
             cells=cells[epoch],
-            counts=decode_counts(counts),
+            counts=decode_counts(uid, counts),
             due=due[epoch],
         )
         for epoch, uid, seq, created_us, modified_us, counts in sessions
@@ -76,18 +92,18 @@ def read_summaries(db: Connection, uids: Sequence[str], now_us: int) -> dict[str
     statement = f"""SELECT uid, s.epoch, seq, created_us, modified_us, counts, ifnull(c.data, x'')
         FROM session s LEFT JOIN cell c ON c.epoch = s.epoch AND c.name = 'head'
         WHERE uid IN ({_marks(len(uids))}) AND {LIVE}"""
-    return {
-        uid: Summary(
-            uid=uid,
-            epoch=epoch,
-            seq=seq,
-            created_us=created_us,
-            modified_us=modified_us,
-            counts=decode_counts(counts),
-            head=head,
-        )
-        for uid, epoch, seq, created_us, modified_us, counts, head in db.execute(statement, (*uids, now_us))
-    }
+    return {row[0]: _summary(*row) for row in db.execute(statement, (*uids, now_us))}
+
+
+def _summary(uid: str, epoch: int, seq: int, created_us: int, modified_us: int, counts: bytes, head: bytes) -> Summary:
+    """Make a summary; that of a damaged session has no counts and no head, so that it is listed and told of."""
+    try:
+        decoded = decode_counts(uid, counts)
+    except DamagedSession:
+        decoded, head = {}, b""
+    return Summary(
+        uid=uid, epoch=epoch, seq=seq, created_us=created_us, modified_us=modified_us, counts=decoded, head=head
+    )
 
 
 @cache

@@ -1,0 +1,120 @@
+"""What is damaged in a SQLite file is told of; nothing is half changed, and other sessions stay as they are."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import triggers_nb as tnb
+from triggers_nb.errors import StorageError, UnreadableSession
+from triggers_nb.manager import TriggerManager
+from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.sqlite import SqliteStore
+
+UID = "order-17"
+DAMAGE = [b"", b"\xc1", b"\x05", b"\x91" * 5000, b"cos\nsystem\n"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "sessions.db"
+
+
+@pytest.fixture
+def manager(path: Path) -> TriggerManager:
+    """Of a session with an instance that waits; another session is beside it."""
+    store = SqliteStore(path)
+    for uid in ("other", UID):
+        manager = TriggerManager(BaseTriggerStorage(uid, store))
+        manager.update_configuration({"t_ship": {"after": ["paid", "packed"], "run": "app.Ship"}})
+        manager.fire("paid")
+    return manager
+
+
+@pytest.fixture
+def damage(path: Path, manager: TriggerManager) -> Callable[[str, bytes], None]:
+    """Overwrite the session's counts, or a cell of it."""
+
+    def damage(what: str, data: bytes) -> None:
+        with closing(sqlite3.connect(path)) as db, db:
+            if what == "counts":
+                done = db.execute("UPDATE session SET counts = ? WHERE uid = ?", (data, UID))
+            else:
+                statement = (
+                    "UPDATE cell SET data = ? WHERE name = ? AND epoch = (SELECT epoch FROM session WHERE uid = ?)"
+                )
+                done = db.execute(statement, (data, what, UID))
+            assert done.rowcount == 1
+
+    return damage
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.iterdump())
+
+
+@pytest.mark.parametrize("data", DAMAGE)
+def test_damaged_counts_are_told_and_nothing_is_changed(
+    data: bytes, manager: TriggerManager, damage: Callable[[str, bytes], None], path: Path
+) -> None:
+    damage("counts", data)
+    before = dump(path)
+
+    for ask in (manager.storage.counts, manager.storage.debug_repr, manager.get_unresolved_tasks):
+        with pytest.raises(StorageError, match=f"session '{UID}' is damaged"):
+            ask()
+    with pytest.raises(StorageError, match=f"session '{UID}' is damaged"):
+        manager.fire("packed")
+    assert dump(path) == before
+
+
+@pytest.mark.parametrize("data", DAMAGE)
+def test_a_session_with_damaged_counts_does_not_hide_the_others(
+    data: bytes, damage: Callable[[str, bytes], None], path: Path
+) -> None:
+    damage("counts", data)
+    ws = tnb.connect(f"sqlite:///{path}")
+
+    with pytest.warns(UnreadableSession, match=f"session '{UID}' cannot be read"):
+        assert ws.sessions().set_index("session_uid")["manager"].isna().to_dict() == {UID: True, "other": False}
+    with pytest.warns(UnreadableSession, match=f"session '{UID}' cannot be read"):
+        assert ws.instances()["session_uid"].tolist() == ["other"]
+    assert set(ws.events()["session_uid"]) == {UID, "other"}
+
+
+@pytest.mark.parametrize("data", DAMAGE)
+@pytest.mark.parametrize("cell", ["g:packed", "t:t_ship", "i:t_ship#0", "c:t_ship"])
+def test_a_firing_that_meets_damage_changes_nothing(
+    cell: str, data: bytes, manager: TriggerManager, damage: Callable[[str, bytes], None], path: Path
+) -> None:
+    damage(cell, data)
+    before = dump(path)
+
+    with pytest.raises(StorageError, match=f"cell '{cell}' cannot be read"):
+        TriggerManager(BaseTriggerStorage(UID, manager.storage.store)).fire("packed")
+    assert dump(path) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manager: manager.update_instance_status("t_ship#0", "skipped"),
+        lambda manager: manager.update_instance_metadata("t_ship#0", {"note": 1}),
+        lambda manager: manager.mark_instance_logs_resolved("t_ship#0"),
+    ],
+)
+def test_a_change_whose_outcome_could_not_be_read_is_not_made(
+    change: Callable[[TriggerManager], object],
+    manager: TriggerManager,
+    damage: Callable[[str, bytes], None],
+    path: Path,
+) -> None:
+    damage("c:t_ship", b"\xc1")
+    before = dump(path)
+
+    with pytest.raises(StorageError, match="cell 'c:t_ship' cannot be read"):
+        change(TriggerManager(BaseTriggerStorage(UID, manager.storage.store)))
+    assert dump(path) == before
