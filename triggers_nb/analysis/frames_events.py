@@ -34,11 +34,18 @@ def event_columns(source: Source, events: Iterable[tuple[str, StoredEvent]], now
     return columns | {"observed_at": [now_us] * len(rows)}
 
 
-def _rows(source: Source, uid: str, stored: StoredEvent) -> Iterator[tuple[Any, ...]]:
+def decode_or_warn(uid: str, stored: StoredEvent) -> Event | None:
+    """Decode an event; one that is damaged is None, with a warning."""
     try:
-        event: Event = decode_event(stored.data)
+        return decode_event(stored.data)
     except StorageError as error:
         warn_unreadable(uid, StorageError(f"event {stored.seq} is damaged: {error}"))
+        return None
+
+
+def _rows(source: Source, uid: str, stored: StoredEvent) -> Iterator[tuple[Any, ...]]:
+    event = decode_or_warn(uid, stored)
+    if event is None:
         return
     reason, error = source.text(event.reason), source.text(event.error)
     for number, change in enumerate(event.changes):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from triggers_nb.analysis.frames_events import read_stored_events
+from triggers_nb.analysis.frames_events import decode_or_warn, read_stored_events
 from triggers_nb.analysis.frames_failures import fired_of, tasks_of
 from triggers_nb.analysis.graph import instance_graph, task_graph
-from triggers_nb.core.events import Event, decode_event
+from triggers_nb.core.events import Event
 from triggers_nb.core.instances import TaskConfig
 from triggers_nb.core.records import split_instance_name
 from triggers_nb.errors import brief
@@ -33,8 +33,8 @@ def session_graph(store: Store, state: SessionState, uid: str, level: str) -> Gr
     instances = instances_of(state, tasks).values()
     if level == "task":
         return task_graph(tasks, instances, fired_of(state))
-    events = (decode_event(stored.data) for stored in read_stored_events(store, uid))
-    return instance_graph(tasks, instances, read_causes(events, tasks))
+    events = (decode_or_warn(uid, stored) for stored in read_stored_events(store, uid))
+    return instance_graph(tasks, instances, read_causes(filter(None, events), tasks))
 
 
 def read_causes(events: Iterable[Event], tasks: Mapping[str, TaskConfig]) -> dict[str, list[str]]:

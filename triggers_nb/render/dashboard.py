@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from triggers_nb.analysis.explain import Explanation
+from triggers_nb.analysis.frames_events import decode_or_warn
 from triggers_nb.analysis.frames_failures import impacts_of, tasks_of
 from triggers_nb.analysis.frames_sessions import manager_of, max_log_level
 from triggers_nb.analysis.graph import missing_triggers, required
 from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source
 from triggers_nb.core import records as rec
-from triggers_nb.core.events import Change, decode_event
+from triggers_nb.core.events import Change
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.records import HeadRecord, decode_record, from_us
 from triggers_nb.core.status import FAILED, STATUSES, UNSTARTED
@@ -50,7 +51,7 @@ def session_board(
             Table(
                 caption="Last events",
                 columns=("event", "at", "action", "what", "by", "reason"),
-                rows=[_event_row(source, stored) for stored in reversed(events)],
+                rows=[_event_row(source, uid, stored) for stored in reversed(events)],
                 minor=("by", "reason"),
             ),
         ),
@@ -122,8 +123,10 @@ def _more(n: int, noun: str, call: str) -> str:
     return f"and {plural(n, f'more {noun}')}: {call}" if n > 0 else ""
 
 
-def _event_row(source: Source, stored: StoredEvent) -> tuple[Cell, ...]:
-    event = decode_event(stored.data)
+def _event_row(source: Source, uid: str, stored: StoredEvent) -> tuple[Cell, ...]:
+    event = decode_or_warn(uid, stored)
+    if event is None:
+        return stored.seq, from_us(stored.at_us), "", "damaged: it cannot be read", None, ""
     told: dict[str, str] = {}
     for change in event.changes:
         # What became of an instance in the end; it may have been created by the same event.
