@@ -126,6 +126,7 @@ def test_a_dead_server_takes_only_its_own_sessions_along(
     others = [uid for uid in uids if server_of(own_cluster, uid) is not dead]
     dead.kill()
     monkeypatch.setattr(redis_client, "PAUSES_S", (0.0,))
+    store.close()
     for uid in others:
         assert seen(store, uid).seq == 1
     with pytest.raises(StorageError, match=r"redis\+cluster://.* cannot be reached"):

@@ -207,6 +207,19 @@ def test_a_forked_child_has_connections_of_its_own(redis_place: RedisPlace) -> N
     assert parents in {client["id"] for client in admin.client_list()}
 
 
+def test_a_child_that_goes_on_with_what_its_parent_began_has_connections_of_its_own(redis_place: RedisPlace) -> None:
+    store = redis_place.open()
+    for number in range(250):
+        make(store, str(number))
+    states = store.states([str(number) for number in range(250)])
+    next(states)
+    child = multiprocessing.get_context("fork").Process(target=lambda: [*states])
+    child.start()
+    assert sum(1 for _ in states) == 249
+    child.join()
+    assert child.exitcode == 0
+
+
 def test_a_child_forked_while_a_thread_connects_is_not_stuck(redis_place: RedisPlace) -> None:
     from triggers_nb.storages import redis_registry
 

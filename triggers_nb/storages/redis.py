@@ -52,6 +52,7 @@ from triggers_nb.storages.store import (
 
 #: How many sessions are read in one trip: whole ones, and their heads.
 STATES_AT_ONCE: Final = 100
+VIEWS_AT_ONCE: Final = 100
 HEADS_AT_ONCE: Final = 1000
 #: How many events are read in one trip.
 EVENTS_AT_ONCE: Final = 1000
@@ -110,6 +111,15 @@ class RedisStore(Store):
     def read(self, uid: str, names: Iterable[str], *, follow: bool = True) -> View | None:
         answer = scripts.read(self._client, uid, names=tuple(names), steps=LINK_STEPS if follow else 0)
         return None if answer is None else decode_view(answer, 0)
+
+    def read_many(self, names: Mapping[str, Sequence[str]]) -> dict[str, View | None]:
+        uids, views = list(names), {}
+        for start in range(0, len(uids), VIEWS_AT_ONCE):
+            some = uids[start : start + VIEWS_AT_ONCE]
+            commands = [scripts.read_command(uid, names=names[uid], steps=0) for uid in some]
+            for uid, answer in zip(some, self._client.call_many(commands), strict=True):
+                views[uid] = None if answer is None else decode_view(answer, 0)
+        return views
 
     def counts(self, uid: str) -> dict[str, int] | None:
         head = to_pairs(self._client.call("HGETALL", head_key(uid)))

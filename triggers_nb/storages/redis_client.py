@@ -100,11 +100,24 @@ class RedisClient(ABC):
             replies[i] = reply
 
     def call_each_server(self, *command: bytes | str | int) -> list[Any]:
-        """Send one command to every server that takes writes; a reply may be an error."""
+        """Send one command to every server that takes writes; a reply may be an error, but not all are lost ones."""
         try:
-            return self._attempt(lambda: [each.exchange([command])[0] for each in self._servers()])
+            return self._attempt(lambda: self._try_each_server(command))
         except (*LOST, RedisError) as error:
             raise self._explain(error) from None
+
+    def _try_each_server(self, command: Command) -> list[Any]:
+        replies: list[Any] = []
+        for server in self._servers():
+            try:
+                replies += server.exchange([command])
+            except AuthenticationError:
+                raise
+            except LOST as error:
+                replies.append(error)
+        if all(isinstance(reply, LOST) for reply in replies):
+            raise replies[0]
+        return replies
 
     def find_keys(self, pattern: str) -> set[bytes]:
         """Find the keys that match a pattern, on all servers."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakSet
 
 import hiredis
 import redis
@@ -23,6 +25,17 @@ REPLY_TIMEOUT_S: Final = 10.0
 LOST: Final = (redis.ConnectionError, redis.TimeoutError, OSError, RedisClusterException)
 
 
+_servers: Final[WeakSet[Server]] = WeakSet()
+
+
+def _forget_parents_connections() -> None:
+    for server in list(_servers):
+        server.forget()
+
+
+os.register_at_fork(after_in_child=_forget_parents_connections)
+
+
 class _Packer:
     """Packs commands; nothing here needs what redis-py does to the arguments before that."""
 
@@ -37,6 +50,7 @@ class Server:
         self._make = make
         #: Connections of redis-py, most of which has no types.
         self._idle: deque[Any] = deque()
+        _servers.add(self)
 
     def exchange(self, commands: Sequence[Command], wait_s: float | None = None) -> list[Any]:
         """Send commands and return their replies, errors among them. Nothing is tried twice."""
@@ -55,6 +69,10 @@ class Server:
             raise
         self._idle.append(connection)
         return replies
+
+    def forget(self) -> None:
+        """Leave all connections to the process that this one was forked from."""
+        self._idle = deque()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""

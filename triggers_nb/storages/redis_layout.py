@@ -192,12 +192,11 @@ def decode_state(
     """Make a state of what the hashes of a session hold; None if the head says that there is no session."""
     if b"epoch" not in head:
         return None
-    values = dict(cells)
-    if b"head" in head:
+    starts = tuple(prefix.encode() for prefix in prefixes) or (b"",)
+    values = {name: value for name, value in cells.items() if name.startswith(starts)}
+    if b"head" in head and b"head".startswith(starts):
         values[b"head"] = head[b"head"]
     decoded = dict(zip(map(bytes.decode, values), decode_cells(list(values.values())), strict=True))
-    if prefixes:
-        decoded = {name: cell for name, cell in decoded.items() if name.startswith(prefixes)}
     return SessionState(
         epoch=int(head[b"epoch"]),
         seq=int(head[b"seq"]),

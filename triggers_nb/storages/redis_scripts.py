@@ -116,9 +116,14 @@ def _split_due(due: Mapping[str, tuple[float, bytes] | None]) -> tuple[list[str]
 
 def read(client: RedisClient, uid: str, *, names: Sequence[str], steps: int) -> list[bytes] | None:
     """Read cells: ``[epoch, seq, cell, value, …]``, or None without a session."""
-    keys = keys_of(uid)
-    answer: list[bytes] | None = client.call("EVALSHA", _READ, 3, keys.head, keys.cells, keys.instances, steps, *names)
+    answer: list[bytes] | None = client.call(*read_command(uid, names=names, steps=steps))
     return answer
+
+
+def read_command(uid: str, *, names: Sequence[str], steps: int) -> Command:
+    """The command behind `read`, to be sent with others."""
+    keys = keys_of(uid)
+    return ("EVALSHA", _READ, 3, keys.head, keys.cells, keys.instances, steps, *names)
 
 
 def state(client: RedisClient, uid: str) -> list[list[bytes]]:
