@@ -187,16 +187,16 @@ def _summary(uid: str, head: Mapping[bytes, bytes], cells: Iterator[Cell]) -> Su
 
 
 def decode_state(
-    head: Mapping[bytes, bytes], cells: Mapping[bytes, bytes], dues: Mapping[bytes, bytes], prefixes: tuple[str, ...]
+    head: Mapping[bytes, bytes], cells: Sequence[bytes], dues: Sequence[bytes], prefixes: tuple[str, ...]
 ) -> SessionState | None:
-    """Make a state of what the hashes of a session hold; None if the head says that there is no session."""
+    """Make a state of a head, and of names and values in turn; None if the head says that there is no session."""
     if b"epoch" not in head:
         return None
-    starts = tuple(prefix.encode() for prefix in prefixes) or (b"",)
-    values = {name: value for name, value in cells.items() if name.startswith(starts)}
-    if b"head" in head and b"head".startswith(starts):
-        values[b"head"] = head[b"head"]
-    decoded = dict(zip(map(bytes.decode, values), decode_cells(list(values.values())), strict=True))
+    own = [b"head", head[b"head"]] if b"head" in head else []
+    names, values = [*cells[::2], *own[::2]], [*cells[1::2], *own[1::2]]
+    decoded = dict(zip(map(bytes.decode, names), decode_cells(values), strict=True))
+    if prefixes:
+        decoded = {name: cell for name, cell in decoded.items() if name.startswith(prefixes)}
     return SessionState(
         epoch=int(head[b"epoch"]),
         seq=int(head[b"seq"]),
@@ -204,7 +204,7 @@ def decode_state(
         modified_us=int(head[b"modified"]),
         cells=decoded,
         counts=decode_counts(head),
-        due=dict(zip(map(bytes.decode, dues), decode_dues(list(dues.values())), strict=True)),
+        due=dict(zip(map(bytes.decode, dues[::2]), decode_dues(dues[1::2]), strict=True)),
     )
 
 
