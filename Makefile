@@ -12,7 +12,8 @@ DEMO_URL := sqlite:///$(BUILD)/blizzard.db
 LAB_URL := sqlite:///$(BUILD)/lab.db
 LAB_NOTEBOOK := $(firstword $(wildcard notebooks/04_triage.ipynb notebooks/01_blizzard.ipynb))
 # A page that shows everything without a network.
-HTML := --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url=
+HTML := --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
+	--HTMLExporter.widget_renderer_url=data:text/javascript,
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long check lab clean

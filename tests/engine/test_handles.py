@@ -155,13 +155,13 @@ def test_a_handle_cannot_be_pickled(storage: BaseTriggerStorage) -> None:
         pickle.dumps(storage)
 
 
-@pytest.mark.parametrize("uid", ["", None, 5, b"uid"])
+@pytest.mark.parametrize("uid", ["", None, 5, b"uid", "\ud800"])
 def test_a_uid_is_a_text(store: Any, uid: Any) -> None:
     with pytest.raises(ValueError, match="UID"):
         BaseTriggerStorage(uid, store)
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-def test_a_timeout_is_positive(store: Any, timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e9, "60"])
+def test_a_timeout_is_positive_and_finite(store: Any, timeout: Any) -> None:
     with pytest.raises(ValueError, match="timeout"):
         BaseTriggerStorage("uid", store, timeout)

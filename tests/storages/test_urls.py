@@ -90,6 +90,7 @@ def test_the_default_is_a_file_in_the_working_directory(tmp_path: Path, monkeypa
         ("sqlite:///triggers.db?timeout=5", r"expected a path without options; leave out '\?timeout=5'"),
         ("sqlite:///a\0b.db", "without a NUL character"),
         ("sqlite:///.", "is a directory"),
+        (f"sqlite:///{'x' * 300}.db", "cannot be the path of a file: File name too long"),
         ("sqlite:///missing/triggers.db", "there is no directory .*/missing; make it"),
         ("memory://", "no name; expected a name for it, such as memory://example"),
     ],

@@ -25,6 +25,7 @@ from triggers_nb.errors import (
     UnknownInstance,
     UnknownSession,
     UnknownTask,
+    brief,
 )
 from triggers_nb.registry import Registry
 from triggers_nb.storages.store import Cell, Commit, Committed, Conflict, SessionState, Store
@@ -37,6 +38,8 @@ storage_backends: Registry[BaseTriggerStorage] = Registry("triggers.storages")
 
 #: For how long a change tries to win against others.
 COMMIT_TIMEOUT_S = 30.0
+#: The longest timeout of a session.
+MAX_TIMEOUT_S = 1e9
 #: Conflicts after which a change waits a little before it tries again.
 IMMEDIATE_RETRIES = 3
 #: How many cells a handle keeps for its next change.
@@ -98,10 +101,10 @@ class BaseTriggerStorage:
     triggers__registry_key: ClassVar[str | None] = None
 
     def __init__(self, uid: str, store: Store, timeout: float | None = None) -> None:
-        if not isinstance(uid, str) or not uid:
-            raise ValueError(f"a session's UID is a non-empty string, not {uid!r}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout is a positive number of seconds or None, not {timeout!r}")
+        if not isinstance(uid, str) or not uid or uid.encode(errors="ignore").decode() != uid:
+            raise ValueError(f"a session's UID is a non-empty string that UTF-8 can encode, not {brief(uid)}")
+        if timeout is not None and not (isinstance(timeout, (int, float)) and 0 < timeout < MAX_TIMEOUT_S):
+            raise ValueError(f"timeout is a number of seconds, 0 < timeout < 1e9, or None; not {brief(timeout)}")
         self.uid = uid
         self.store = store
         self.timeout = timeout

@@ -117,6 +117,10 @@ def _sqlite_path(url: str, rest: str) -> Path:
         raise StorageUrlError(f"{url}: expected a path without options; leave out {rest[rest.index('?') :]!r}")
     if "\0" in rest:
         raise StorageUrlError(f"{brief(url)}: expected a path without a NUL character")
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise StorageUrlError(f"{brief(url)}: this cannot be the path of a file: {error.strerror}") from error
     return path
 
 
