@@ -1,8 +1,8 @@
 """Make ``tracebacks.json``: errors that are really raised, by real libraries, in a small fake application.
 
 ``python make_corpus.py PYTHON …`` runs the calls of ``scenarios.py`` under each of the given interpreters (which need
-the libraries that ``app/`` imports; a redis-server is started). The application is written to a temporary folder with
-other line numbers every time, and what is written down names paths of four made-up machines instead of this one's.
+the libraries that ``app/`` imports; a redis-server is started): each group under one of them, from two copies of the
+application with other line numbers. What is written down names paths of four made-up machines instead of this one's.
 A third of the groups, chosen by a hash of their labels, is held out: nothing was tuned on it.
 """
 
@@ -217,11 +217,11 @@ def localise(error: dict[str, str], root: Path, answer: dict[str, Any], number: 
 def main(pythons: list[str]) -> None:
     sys.path.insert(0, str(HERE))
     scenarios = __import__("scenarios")
-    runs = [run_child(python, 2 * seed) for seed, python in enumerate(pythons)]
+    runs = [[run_child(python, seed) for seed in (number, number + 10)] for number, python in enumerate(pythons)]
     corpus = []
     for position, group in enumerate(scenarios.groups()):
         for number in range(len(group.calls)):
-            error = runs[(number + position) % len(runs)][position][number]
+            error = runs[position % len(runs)][number % 2][position][number]
             corpus.append({"group": group.label, "held_out": held_out(group.label), **error})
     text = json.dumps(corpus, ensure_ascii=False, indent=1)
     for name in ("/work", "/tmp", "/root", str(Path.home()), sys.prefix):

@@ -768,7 +768,132 @@ def messages() -> Iterator[Group]:
     yield group("objects without a link, in Ukrainian", f"{text}:ukrainian", (2,), (31,))
 
 
+def fleet() -> Iterator[Group]:
+    """A second lot, written after the first had been tuned on: more of the libraries, more ways to write messages."""
+    here = "app.services.fleet"
+    yield group("plane with a broken engine", f"{here}:ground", ("N1", True), ("N22", True), ("Spirit", True))
+    yield group("plane without a crew", f"{here}:ground", ("N1", False), ("N22", False), ("Spirit", False))
+    yield group("gliders do not land", f"{here}:land", ("a",), ("b",))
+    yield group("seat cannot be changed", f"{here}:relabel", (1,), (22,))
+    yield group(
+        "slot of an unknown kind", f"{here}:slot", (b'{"kind": "prop", "gate": 1}',), (b'{"kind": "x", "gate": 22}',)
+    )
+    yield group("gate of a slot is a text", f"{here}:slot", (b'{"kind": "jet", "gate": "A"}',), (b'{"gate": "12"}',))
+    yield group("unknown hash", f"{here}:digest", ("sha9",), ("crc",), ("md6",))
+    yield group("planes wait for each other", f"{here}:order", ({"a": ["b"], "b": ["a"]},), ({1: [2], 2: [3], 3: [1]},))
+    yield group("median of nothing", f"{here}:middle", ([],), ((),))
+    yield group("spread of one", f"{here}:spread", ([1],), ([22],))
+    yield group("ratio is no fraction", f"{here}:ratio", ("one half",), ("1/x",))
+    yield group("ratio with zero", f"{here}:ratio", ("1/0",), ("22/0",))
+    yield group("month does not exist", f"{here}:month", (13,), (0,), (99,))
+    yield group("port out of range", f"{here}:port", ("http://a:99999",), ("redis://b.example.com:70000/1",))
+    yield group("port is not a number", f"{here}:port", ("http://a:x",), ("redis://b.example.com:redis",))
+    yield group("path is somewhere else", f"{here}:relative", ("/a/b", "/c"), ("/srv/day 1/x.csv", "/srv/day 2"))
+    yield group("quote of a command is not closed", f"{here}:split", ("a 'b",), ('copy "x',))
+    yield group("option seats is no number", f"{here}:options", ("--seats", "x"), ("--seats", "many"))
+    yield group("option kind is unknown", f"{here}:options", ("--kind", "x"), ("--kind", "glider"))
+    yield group("package is not installed", f"{here}:version", ("app-fleet",), ("app-geometry",))
+    yield group("resource is missing", f"{here}:resource", ("app", "planes.csv"), ("app", "day1.json"))
+    yield group("planes cannot be compared", f"{here}:queue", ([{"a": 1}, {"b": 1}],), ([{}, {}, {}],))
+    yield group("no plane to rotate", f"{here}:rotate", ([],), ((),))
+    yield group("value does not fit a byte", f"{here}:pack", ([200],), ([1, 2, 1000],))
+    yield group("plane is gone", f"{here}:gone", ("a",), ("b",))
+    yield group("template without a value for gate", f"{here}:fill", ("Go to $gate",), ("$gate, please, $gate",))
+    yield group("template with a lone sign", f"{here}:fill", ("12 $",), ("Pay\n5 $ now",))
+    yield group("cookie has an illegal name", f"{here}:cookie", ("a b",), ("day 12",))
+    yield group(
+        "file to move is missing", f"{here}:move", ("/nowhere/a", "/nowhere/b"), ("/nowhere/day1.csv", "/var/x")
+    )
+    yield group(
+        "file copied onto itself", f"{here}:copy_over", lambda f: (f.folder / "file1",), lambda f: (f.folder / "file2",)
+    )
+    yield group("file to remove is missing", f"{here}:remove", ("/nowhere/a",), ("/nowhere/day1.csv",))
+    yield group("setting is not set", f"{here}:environment", ("APP_SEATS",), ("APP_GATES",))
+    yield group("tails are numbers", f"{here}:names", ({"tail": [1]},), ({"tail": [1, 2, 3]},))
+    yield group("days are no times", f"{here}:hours", ({"day": ["a"]},), ({"day": ["2013-01-01", "b"]},))
+    yield group(
+        "grouped by a missing carrier", f"{here}:by_carrier", ({"a": [1]}, "carrier"), ({"b": [1, 2]}, "carrier")
+    )
+    yield group("grouped by a missing origin", f"{here}:by_carrier", ({"a": [1]}, "origin"), ({"b": [1, 2]}, "origin"))
+    yield group(
+        "columns to drop are missing", f"{here}:drop", ({"a": [1]}, ["gate", "seat"]), ({"b": [1, 2]}, ["gate", "seat"])
+    )
+    yield group("indexes overlap", f"{here}:together", ({"a": [1]}, {"a": [1]}), ({"a": [7, 8, 9]}, {"a": [9, 7]}))
+    yield group("unknown dtype", f"{here}:kinds", ("plane",), ("seat",))
+    yield group("mask of another length", f"{here}:pick", ([1, 2], [True]), ([1, 2, 3], [True, False]))
+    yield group("bins do not increase", f"{here}:cut", ([1], [3, 1]), ([1, 2], [9, 4, 7]))
+    yield group("text cannot be made a number", f"{here}:to_number", (["x"],), (["1", "seven"],))
+    yield group("period cannot be parsed", f"{here}:period", ("soon",), ("next year",))
+    yield group("page with an unknown protocol", f"{here}:page", ("fleet://a",), ("planes://b.example.com/1",))
+    yield group("page without a protocol", f"{here}:page", ("a",), ("b.example.com/1",))
+    yield group(
+        "page takes too long",
+        f"{here}:slow_page",
+        lambda f: (f"http://127.0.0.1:{f.silent}/1", 0.05),
+        lambda f: (f"http://127.0.0.1:{f.silent}/2", 0.1),
+    )
+    yield group(
+        "header with a line break", f"{here}:with_header", lambda f: (f.http, "a\nb"), lambda f: (f.http, "N1\r\nN2")
+    )
+    yield group("URL cannot be used", f"{here}:round_trip", ("http://",), ("http:///x",))
+    yield group(
+        "script is not loaded", f"{here}:script", lambda f: (f.redis, "0" * 40), lambda f: (f.redis, "ab12" * 10)
+    )
+    yield group(
+        "Redis does not answer",
+        f"{here}:push",
+        lambda f: (f"redis://127.0.0.1:{f.silent}", 0.05),
+        lambda f: (f"redis://localhost:{f.silent}", 0.1),
+    )
+    yield group("letter is missing", f"{here}:letter", ("delay.txt",), ("refund",))
+    yield group("crew is short", f"{here}:crew", ("UA1", 5, 2), ("united", 12, 11))
+    yield group("gate is occupied", f"{here}:gate", ("UA1", "A1"), ("DL22", "B7"))
+    yield group("plane is too heavy", f"{here}:weight", ("N1", 7000), ("N22", 8123.5))
+    yield group("no such crew member", f"{here}:crew_name", ("anna",), ("bob",), ("c3po",))
+    yield group("planes cannot be swapped", f"{here}:swap", ("N1", "N2"), ("alpha", "beta"))
+    yield group("checks fail", f"{here}:checks", ("N1", 1), ("N22", 7))
+    yield group("customs are closed", f"{here}:customs", ("DE",), ("France",))
+    yield group("no tug", f"{here}:taxi", ("N1",), ("Spirit",))
+    yield group("no passenger", f"{here}:board", ([{}],), ([{"passenger": {"name": "a"}}, {}],))
+    yield group(
+        "passenger is None",
+        f"{here}:board",
+        ([{"passenger": None}],),
+        ([{"passenger": {"name": "a"}}, {"passenger": None}],),
+    )
+    yield group(
+        "configuration without seats", f"{here}:load_config", ({"plane": "N1"},), ({"plane": "Spirit", "x": 1},)
+    )
+    yield group(
+        "seats of a configuration are no number",
+        f"{here}:load_config",
+        ({"plane": "N1", "seats": "x"},),
+        ({"plane": "Spirit", "seats": "many"},),
+    )
+    yield group(
+        "neither service nor local file",
+        f"{here}:fallback",
+        lambda f: (f"http://127.0.0.1:{f.closed}/1", "N1"),
+        lambda f: (f"http://127.0.0.1:{f.closed}/2", "Spirit"),
+    )
+    yield group(
+        "neither JSON nor local file",
+        f"{here}:fallback",
+        lambda f: (f"{f.http}/html/1", "N1"),
+        lambda f: (f"{f.http}/html/2", "Spirit"),
+    )
+    yield group("fleet has no gate", f"{here}:walk", ({}, ["gate"]), ({"a": {}}, ["a", "gate"]))
+    yield group("fleet ends early", f"{here}:walk", ({"a": None}, ["a", "b"]), ({"x": {"y": None}}, ["x", "y", "z"]))
+    yield group(
+        "no seats somewhere below",
+        f"{here}:descend",
+        ({}, []),
+        ({"a": {}}, ["a"]),
+        ({"a": {"b": {"c": {}}}}, ["a", "b", "c"]),
+    )
+
+
 def groups() -> list[Group]:
     """Return all groups."""
-    makers = (lookups, values, clocks, chains, feeds, networks, trees, tables, records, messages)
+    makers = (lookups, values, clocks, chains, feeds, networks, trees, tables, records, messages, fleet)
     return [one for maker in makers for one in maker()]
