@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
@@ -485,22 +484,27 @@ class TriggerManager:
     def _call_hooks(
         self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance], item: str | None
     ) -> list[Exception]:
-        """Call hooks in order, each whatever becomes of the others; `item` is what recovery would find meanwhile."""
-        store, uid = self.storage.store, self.storage.uid
+        """Call hooks in order; `item` is what recovery would find meanwhile."""
+        if item is None:
+            return self._call_each(calls, instances)
+        store, uid, grace_s = self.storage.store, self.storage.uid, settings.grace_s()
+        with keep_alive(store, uid, item, grace_s, grace_s / 3):
+            errors = self._call_each(calls, instances)
+        try:
+            store.settle(uid, item)
+        except StorageError as error:
+            logger.warning("recovery will call the hooks of session %r once more: %s", uid, error)
+        return errors
+
+    def _call_each(self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance]) -> list[Exception]:
+        """Call hooks, each whatever becomes of the others."""
         errors: list[Exception] = []
-        grace_s = settings.grace_s()
-        with keep_alive(store, uid, item, grace_s, grace_s / 3) if item else nullcontext():
-            for call in calls:
-                try:
-                    self._call_hook(call, instances)
-                except Exception as error:
-                    self._record_hook_error(call, error)
-                    errors.append(error)
-        if item:
+        for call in calls:
             try:
-                store.settle(uid, item)
-            except StorageError as error:
-                logger.warning("recovery will call the hooks of session %r once more: %s", uid, error)
+                self._call_hook(call, instances)
+            except Exception as error:
+                self._record_hook_error(call, error)
+                errors.append(error)
         return errors
 
     def _call_hook(self, call: HookCall, instances: Mapping[str, TaskInstance]) -> None:

@@ -11,6 +11,8 @@ import time
 
 import celery
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from triggers_nb.manager import TriggerManager
 from triggers_nb.runners.celery import RECOVER_TASK, register_tasks
@@ -18,7 +20,8 @@ from triggers_nb.task import TaskContext, TriggerTask
 
 
 def client() -> redis.Redis:
-    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2, socket_timeout=None)
+    never_again = Retry(NoBackoff(), 0)  # what is reported is reported once
+    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2, socket_timeout=None, retry=never_again)
 
 
 def report_key(uid: str) -> str:

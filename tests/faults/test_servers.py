@@ -82,7 +82,8 @@ def test_the_server_of_the_sessions_is_killed_and_started_again(session):
 
     assert len(fired) == 300
     assert len(session.statuses()) == 300
-    assert set(session.statuses().values()) <= {"finished", "failed"}
+    failed = {each.metadata["exceptionType"] for each in session.manager.storage if each.status == "failed"}
+    assert failed <= {"redis.exceptions.ConnectionError"}  # they could not report
     check_invariants(session.store, session.uid)
 
 

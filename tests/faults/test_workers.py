@@ -87,3 +87,28 @@ def test_other_pools_run_tasks_too(session, start_worker, pool):
     session.wait(t_wait__0="finished", t_next__0="finished")
     recover_all(session.store, runner="celery", celery_app=session.app)
     check_invariants(session.store, session.uid)
+
+
+@pytest.mark.long
+def test_the_server_is_killed_and_started_again_under_a_worker(session, start_worker):
+    session.configure(
+        t_slow={"after": [], "andEvery": "start", "run": "tests.Slow"},
+        t_next={"after": [], "andEvery": "t_slow", "run": "tests.Echo"},
+    )
+    start_worker()
+    for n in range(40):
+        session.manager.fire("start", {"n": n})
+    wait_for(lambda: len(session.reports()) > 10, "some to run")
+
+    session.server.kill()
+    session.server.start()
+    recover_all(session.store, runner="celery", celery_app=session.app)
+
+    # Then all have run, but those that could not report at that moment
+    instances = list(session.manager.storage)
+    failed = {each.metadata["exceptionType"] for each in instances if each.status == "failed"}
+    assert failed <= {"redis.exceptions.ConnectionError"}
+    assert sum(each.config.name == "t_slow" for each in instances) == 40
+    assert set(Counter(session.reports()).values()) == {1}
+    assert {each.name for each in instances if each.status == "finished"} <= set(session.reports())
+    check_invariants(session.store, session.uid)
