@@ -68,6 +68,8 @@ class Retry(StatusChange):
         failure: Failure | None = None,
     ) -> None:
         super().__init__(FAILED, metadata)
+        if cooldown is not None and not 0 <= cooldown < MAX_COOLDOWN_S:
+            raise ValueError(f"cooldown is a number of seconds, 0 <= cooldown < 1e9, or None; not {cooldown!r}")
         self.replacement_kwargs = replacement_kwargs
         self.cooldown = cooldown
         self.failure = failure
@@ -166,8 +168,6 @@ class TriggerTask:
         MaxRetriesExceeded
             If the task has retried itself `max_retries` times; the instance then fails with this.
         """
-        if cooldown is not None and not 0 <= cooldown < MAX_COOLDOWN_S:
-            raise ValueError(f"cooldown is a number of seconds, 0 <= cooldown < 1e9, or None; not {cooldown!r}")
         retry = Retry(metadata, replacement_kwargs, cooldown, describe(exc) if exc is not None else None)
         self.check_retries(retry, exc)
         return retry
@@ -433,7 +433,7 @@ class InstanceRun:
         )
         cooldown_s = float(retry.cooldown or 0)
         clone = transitions.retry_running(
-            work, self.name, self.token, retry.failure, own.metadata, kwargs,
+            work, self.name, self.token, retry.failure, own, kwargs,
             cooldown_s, Raw(encode_value(retry.cooldown)), log_level,
         )  # fmt: skip
         work.call_hook(HookCall("_post_replay", clone.name))
@@ -448,7 +448,7 @@ class InstanceRun:
 
     def _skip(self, work: Work, change: StatusChange, log_level: int) -> None:
         own = parse_metadata(change.metadata)
-        transitions.skip_running(work, self.name, self.token, own.metadata, log_level)
+        transitions.skip_running(work, self.name, self.token, own, log_level)
 
     def _fail(self, error: BaseException, log_level: int) -> None:
         failure = describe(error, log_level)

@@ -212,6 +212,16 @@ def test_a_task_may_skip_itself(run: Callable[..., TaskInstance], manager: Trigg
     assert "t_a" not in manager.storage.latest_kwargs
 
 
+@pytest.mark.parametrize("is_retry", [True, False])
+def test_metadata_of_a_skip_or_retry_may_say_what_the_engine_says(
+    run: Callable[..., TaskInstance], manager: TriggerManager, is_retry: bool
+) -> None:
+    own = {"logLevel": 50, "exceptionMessage": "busy", "depth": 7, "why": "no seats"}
+    instance = run(raising(Retry(own) if is_retry else StatusChange("skipped", own)), max_retries=1)
+    assert instance.metadata.items() >= own.items()
+    assert manager.storage.counts()["l:50"] == 1
+
+
 def test_a_task_cannot_give_itself_another_status(run: Callable[..., TaskInstance]) -> None:
     instance = run(raising(StatusChange("abandoned")))
     assert instance.status == "failed"
@@ -311,8 +321,12 @@ def test_no_replacement_keeps_the_kwargs_and_an_empty_one_takes_them_away(
 
 
 @pytest.mark.parametrize("cooldown", [-1, float("nan"), float("inf"), 1e9, "60"])
-def test_a_wrong_cooldown_fails_the_instance(run: Callable[..., TaskInstance], cooldown: Any) -> None:
-    instance = run(retrying(cooldown=cooldown))
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_a_wrong_cooldown_fails_the_instance(run: Callable[..., TaskInstance], cooldown: Any, is_direct: bool) -> None:
+    def raise_directly(task: TriggerTask, context: TaskContext) -> None:
+        raise Retry(cooldown=cooldown)
+
+    instance = run(raise_directly if is_direct else retrying(cooldown=cooldown))
     assert instance.status == "failed"
     assert instance.metadata["exceptionType"] in ("builtins.ValueError", "builtins.TypeError")
 

@@ -377,25 +377,28 @@ def _fail(work: Work, record: InstanceRecord, failure: Failure) -> InstanceRecor
     )
 
 
-def skip_running(work: Work, name: str, token: bytes, metadata: dict[str, Raw], log_level: int) -> None:
+def skip_running(work: Work, name: str, token: bytes, own: OwnFields, log_level: int) -> None:
     """End a running instance that skips itself."""
-    record = _running(work, name, token)
-    level = max(record.log_level, log_level)
-    work.enter(record, "skipped", log_level=level, metadata={**record.metadata, **metadata})
+    _end(work, _running(work, name, token), "skipped", own, log_level)
 
 
 def retry_running(
-    work: Work, name: str, token: bytes, failure: Failure | None, metadata: dict[str, Raw], kwargs: Kwargs | None,
+    work: Work, name: str, token: bytes, failure: Failure | None, own: OwnFields, kwargs: Kwargs | None,
     cooldown_s: float, cooldown: Raw, log_level: int,
 ) -> InstanceRecord:  # fmt: skip
     """Fail a running instance and replay it, at its own request."""
     record = _running(work, name, token)
-    kept = {**record.metadata, **metadata}
-    if failure is None:
-        record = work.enter(record, "failed", metadata=kept, log_level=max(record.log_level, log_level))
-    else:
-        record = _fail(work, _replace(record, metadata=kept), _replace(failure, log_level=log_level))
+    if failure is not None:
+        fields = {**own.fields, "exception_type": failure.type, "exception_message": failure.message}
+        own = OwnFields(fields=fields, metadata={**own.metadata, **failure.metadata})
+    record = _end(work, record, "failed", own, log_level)
     return _replay(work, record, kwargs, retries=record.retries + 1, cooldown_s=cooldown_s, cooldown=cooldown)
+
+
+def _end(work: Work, record: InstanceRecord, status: str, own: OwnFields, log_level: int) -> InstanceRecord:
+    level = max(record.log_level, log_level, own.fields.get("log_level", 0))
+    fields = {**own.fields, "log_level": level, "metadata": {**record.metadata, **own.metadata}}
+    return work.enter(record, status, **fields)
 
 
 # By hand ----------------------------------------------------------------------------------------------------------
