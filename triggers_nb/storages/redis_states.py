@@ -84,10 +84,8 @@ class StateReader:
                 return found
 
     def _decode(self, cells: Any, instances: Any, due: Any, head: Any) -> SessionState | None:
-        there = to_pairs(cells)
-        if self._wants_instances:
-            there.update(to_pairs(instances))
-        return decode_state(to_pairs(head), there, to_pairs(due), self._prefixes)
+        there = [*cells, *instances] if self._wants_instances else cells
+        return decode_state(to_pairs(head), there, due, self._prefixes)
 
 
 def _is_same(before: Sequence[bytes | None], head: dict[bytes, bytes]) -> bool:
