@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,8 +60,8 @@ class Journal:
         self.redactor = redactor
 
     @contextmanager
-    def writer(self) -> Iterator[JournalWriter]:
-        """Open the journal for the lines of one execution.
+    def writer(self, about: Mapping[str, str | None]) -> Iterator[JournalWriter]:
+        """Open the journal for the lines of one execution, of which they all say this.
 
         Raises
         ------
@@ -76,7 +77,7 @@ class Journal:
                 f"{PATH_VARIABLE} to a file that can be"
             ) from error
         try:
-            yield JournalWriter(descriptor, self.redactor)
+            yield JournalWriter(descriptor, self.redactor, about)
         finally:
             os.close(descriptor)
 
@@ -127,56 +128,56 @@ _IMPORTS: Final = {
 class JournalWriter:
     """Appends lines to a journal; made by `Journal.writer`."""
 
-    def __init__(self, descriptor: int, redactor: Redactor) -> None:
+    def __init__(self, descriptor: int, redactor: Redactor, about: Mapping[str, str | None]) -> None:
         self._descriptor, self._redactor = descriptor, redactor
+        self._target = lru_cache(maxsize=1024)(redactor.text)
+        self._about = {key: self._text(value) for key, value in about.items()}
         size = os.fstat(descriptor).st_size
         if size and os.pread(descriptor, 1, size - 1) != b"\n":
             os.write(descriptor, b"\n")  # what a crash has cut off does not spoil the next line
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append a line, redacted, as one write: lines of several processes do not mix."""
-        safe = self._redactor.value(dict(line))
-        os.write(self._descriptor, (json.dumps({"version": VERSION, **safe}) + "\n").encode("ascii"))
+    def write(self, action: Action, row: Done) -> None:
+        """Append a step's line, redacted, as one write: lines of several processes do not mix."""
+        uid, target = self._redactor.text(action.uid), self._target(action.target)
+        arguments = {key: self._redactor.value(value, key) for key, value in said_arguments(action).items()}
+        line = {
+            "version": VERSION,
+            "at": datetime.now(UTC).isoformat(),
+            **self._about,
+            "session_uid": uid,
+            "action": action.action,
+            "target": target,
+            "outcome": row.outcome,
+            "error": self._text(row.error),
+            "new_instance": row.new_instance,
+            "seq": row.seq,
+            "python": _line(action, uid, target, arguments, self._about["reason"]),
+        }
+        os.write(self._descriptor, (json.dumps(line) + "\n").encode("ascii"))
 
-
-def journal_line(
-    action: Action, row: Done, *, actor: str, env: str | None, url: str, reason: str | None, plan_id: str,
-    action_id: str, redactor: Redactor,
-) -> dict[str, Any]:  # fmt: skip
-    """What is written for a step."""
-    return {
-        "at": datetime.now(UTC).isoformat(),
-        "actor": actor,
-        "env": env,
-        "url": url,
-        "session_uid": action.uid,
-        "action": action.action,
-        "target": action.target,
-        "reason": reason,
-        "outcome": row.outcome,
-        "error": row.error,
-        "new_instance": row.new_instance,
-        "seq": row.seq,
-        "plan_id": plan_id,
-        "action_id": action_id,
-        "python": python_line(action, reason, redactor),
-    }
+    def _text(self, text: str | None) -> str | None:
+        return None if text is None else self._redactor.text(text)
 
 
 def python_line(action: Action, reason: str | None, redactor: Redactor | None = None) -> str:
-    """The line of Python that makes a change: kwargs as a patch, secrets redacted."""
+    """The line of Python that makes a change: kwargs as a patch; with a redactor, secrets are redacted."""
     arguments = said_arguments(action)
-    if redactor is not None:
-        arguments = {key: redactor.value(value, key) for key, value in arguments.items()}
+    if redactor is None:
+        return _line(action, action.uid, action.target, arguments, reason)
+    arguments = {key: redactor.value(value, key) for key, value in arguments.items()}
+    said = reason if reason is None else redactor.text(reason)
+    return _line(action, redactor.text(action.uid), redactor.text(action.target), arguments, said)
+
+
+def _line(action: Action, uid: str, target: str, arguments: dict[str, Any], reason: str | None) -> str:
     if reason is not None:
-        arguments["reason"] = redactor.text(reason) if redactor is not None else reason
+        arguments["reason"] = reason
     if action.action == "configure" and not action.epoch:
-        configuration = arguments.pop("configuration")
-        parts = [repr(action.uid), repr(configuration)] + [f"{key}={value!r}" for key, value in arguments.items()]
-        return f"ws.create({', '.join(parts)})"
-    parts = [repr(action.target)] if action.target else []
-    if "status" in arguments:
-        parts.append(repr(arguments.pop("status")))
-    parts += [f"{key}={value!r}" for key, value in arguments.items()]
-    session = f"ws[{action.uid!r}]" if action.epoch else f"ws.session({action.uid!r})"
-    return f"{session}.{action.action}({', '.join(parts)})"
+        return f"ws.create({uid!r}, {_call([repr(arguments.pop('configuration'))], arguments)})"
+    first = ([repr(target)] if target else []) + [repr(arguments.pop(key)) for key in ("status",) if key in arguments]
+    session = f"ws[{uid!r}]" if action.epoch else f"ws.session({uid!r})"
+    return f"{session}.{action.action}({_call(first, arguments)})"
+
+
+def _call(first: list[str], arguments: Mapping[str, Any]) -> str:
+    return ", ".join([*first, *(f"{key}={value!r}" for key, value in arguments.items())])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from triggers_nb.access import Access, current_actor, make_access
 from triggers_nb.analysis.reading import Source
 from triggers_nb.errors import CredentialsWarning, SessionExists, brief
-from triggers_nb.journal import Journal, JournalWriter, journal_line, journal_path
+from triggers_nb.journal import Journal, JournalWriter, journal_path
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.builders import WorkspacePlanner
 from triggers_nb.redaction import Redactor, safe_url
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from triggers_nb.notebook.triage import Triage
-    from triggers_nb.plan.actions import Action
-    from triggers_nb.plan.execution import Done, Result
+    from triggers_nb.plan.execution import Result
     from triggers_nb.plan.plan import Plan
 
 Handover = Literal["now", "defer"]
@@ -349,26 +348,17 @@ class Workspace(StoreView):
             return self._journal.python(self.url)
         return [line for line in self._journal.lines() if line.get("url") == self.url]
 
-    def journal_writer(self) -> AbstractContextManager[JournalWriter]:
-        """Open the journal for one execution."""
-        return self._journal.writer()
-
-    def journal_step(
-        self, writer: JournalWriter, plan: Plan, action: Action, row: Done, reason: str | None, action_id: str
-    ) -> None:
-        """Write a step of a plan that was executed into the journal."""
-        line = journal_line(
-            action,
-            row,
-            actor=self.actor,
-            env=self.env,
-            url=self.url,
-            reason=reason,
-            plan_id=plan.plan_id,
-            action_id=action_id,
-            redactor=self._journal.redactor,
-        )
-        writer.write(line)
+    def journal_writer(self, plan: Plan, reason: str | None, action_id: str) -> AbstractContextManager[JournalWriter]:
+        """Open the journal for one execution of a plan."""
+        about = {
+            "actor": self.actor,
+            "env": self.env,
+            "url": self.url,
+            "reason": reason,
+            "plan_id": plan.plan_id,
+            "action_id": action_id,
+        }
+        return self._journal.writer(about)
 
     def managers(self) -> pd.DataFrame:
         """List every registered manager (`schema.MANAGERS`), those that cannot be loaded included."""

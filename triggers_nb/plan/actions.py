@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from triggers_nb.manager import TriggerManager
+from triggers_nb.storages.store import Cell
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,9 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     seen: dict[str, int]
     #: Key of the manager that the session remembers; None if it remembers none.
     manager: str | None = None
+    #: What was read of the session when the plan was made, at this sequence number; None: it was not there.
+    known: Mapping[str, Cell | None] = {}
+    known_seq: int = 0
     #: The instance's status when the plan was made.
     from_status: str | None = None
     #: The instance's kwargs when the plan was made, for steps that may change them.

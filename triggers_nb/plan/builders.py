@@ -28,7 +28,6 @@ from triggers_nb.plan.selection import (
     see,
 )
 from triggers_nb.plan.trying import learn_reads
-from triggers_nb.storages.drafts import encode_kwargs
 
 if TYPE_CHECKING:
     from triggers_nb.workspace import Workspace
@@ -65,10 +64,8 @@ class Planner:
         refuse_status(seen, lambda instance: _require_failed(instance, "replayed"))
         actions = []
         for each in seen:
-            new = new_kwargs(each, kwargs, merge_kwargs)
-            if new is not None:
-                encode_kwargs(new)
-            actions.append(_action(each, "replay", {"kwargs": _copy(new)}, stored_kwargs=each.instance.kwargs))
+            found = new_kwargs(each, kwargs, merge_kwargs)
+            actions.append(_action(each, "replay", {"kwargs": found.new}, stored_kwargs=found.stored))
         return self._plan(actions, "replay")
 
     def skip(self, targets: Any, *, cascade: bool = False, result: PerTarget | None = None) -> Plan:
@@ -223,9 +220,11 @@ def _action(seen: Seen, action: str, arguments: dict[str, Any], stored_kwargs: d
         action=action,
         target=seen.instance.name,
         arguments=arguments,
-        epoch=seen.epoch,
+        epoch=seen.reading.epoch,
         seen={rec.INSTANCE + seen.instance.name: seen.instance.revision},
-        manager=seen.manager,
+        manager=seen.reading.manager,
+        known=seen.reading.cells,
+        known_seq=seen.reading.seq,
         from_status=seen.instance.status,
         stored_kwargs=stored_kwargs,
     )

@@ -49,7 +49,7 @@ def execute(
         return Result(workspace, plan, (), action_id)
     allowed = workspace.allow(plan, confirm)
     try:
-        with workspace.journal_writer() as writer:
+        with workspace.journal_writer(plan, reason, action_id) as writer:
             plan.use()
             run = _Execution(allowed, plan, reason, action_id, writer)
             was_interrupted = run.all_steps(on_error == "stop", rate, progress)
@@ -122,6 +122,7 @@ class _Execution:
         except KeyboardInterrupt:
             was_interrupted = True
             self.close_current()
+        self.manager = None
         self.rows += [_row(action, NOT_DONE) for action in actions[len(self.rows) :]]
         return was_interrupted
 
@@ -144,7 +145,7 @@ class _Execution:
 
     def _note(self, action: Action, row: Done) -> None:
         try:
-            self.workspace.journal_step(self.writer, self.plan, action, row, self.reason, self.action_id)
+            self.writer.write(action, row)
         except OSError as error:
             self.errors.append(error)
             said = f"the journal could not be written: {error}"
@@ -157,14 +158,7 @@ class _Execution:
             manager = self._manager_of(action)
             storage = manager.storage
             storage.expected, storage.expected_epoch = self.versions.enter(action)
-
-            def observe(outcome: Outcome) -> None:
-                outcomes.append(outcome)
-                self.versions.note(action.uid, outcome)
-                # What hooks change afterwards rests on the state that they find.
-                storage.expected, storage.expected_epoch = {}, None
-
-            storage.observer = observe
+            storage.observer = self._observe
             action.call(manager)
         except Exception as error:
             self.errors.append(error)
@@ -175,11 +169,22 @@ class _Execution:
             return _row(action, REFUSED if is_refusal else FAILED, error=text)
         return self._done(action, outcomes[0], None)
 
+    def _observe(self, outcome: Outcome) -> None:
+        assert self.current is not None
+        assert self.manager is not None
+        action, outcomes = self.current
+        outcomes.append(outcome)
+        self.versions.note(action.uid, outcome)
+        # What hooks change afterwards rests on the state that they find.
+        self.manager.storage.expected, self.manager.storage.expected_epoch = {}, None
+
     def _manager_of(self, action: Action) -> TriggerManager:
         if self.manager is None or self.manager.storage.uid != action.uid:
             self.manager = self.workspace.session(action.uid).plan_manager(
                 action.manager, reason=self.reason, action_id=self.action_id, plan_id=self.plan.plan_id
             )
+            if action.epoch:
+                self.manager.storage.begin_with(action.epoch, action.known_seq, action.known)
         return self.manager
 
     def _done(self, action: Action, outcome: Outcome, error: str | None) -> Done:

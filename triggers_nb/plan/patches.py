@@ -26,7 +26,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str,
     patch: dict[str, Any] = {key: None for key in before if key not in after}
     for key, value in after.items():
         old = before.get(key)
-        if isinstance(old, Mapping) and isinstance(value, Mapping):
+        if isinstance(old, dict) and isinstance(value, dict):
             inner = difference(old, value)
             if inner:
                 patch[key] = inner
@@ -40,7 +40,7 @@ def removes(patch: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     for key, value in patch.items():
         if key not in new:
             return True
-        if isinstance(value, Mapping) and isinstance(new[key], Mapping) and removes(value, new[key]):
+        if isinstance(value, dict) and isinstance(new[key], dict) and removes(value, new[key]):
             return True
     return False
 

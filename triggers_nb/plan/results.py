@@ -179,14 +179,13 @@ class Result:
 
 def _under_way(store: Store, names: dict[str, set[str]]) -> dict[str, set[str]]:
     """Those of these instances that have not ended yet."""
-    found: dict[str, set[str]] = {}
-    for uid, wanted in names.items():
-        view = store.read(uid, [rec.INSTANCE + name for name in wanted], follow=False)
-        cells = view.cells if view is not None else {}
-        left = {name[len(rec.INSTANCE) :] for name, cell in cells.items() if _status(cell.data) not in _OVER}
-        if left:
-            found[uid] = left
-    return found
+    views = store.read_many({uid: [rec.INSTANCE + name for name in wanted] for uid, wanted in names.items()})
+    found = {
+        uid: {name[len(rec.INSTANCE) :] for name, cell in view.cells.items() if _status(cell.data) not in _OVER}
+        for uid, view in views.items()
+        if view is not None
+    }
+    return {uid: left for uid, left in found.items() if left}
 
 
 def _status(data: bytes) -> int:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triggers_nb.core import records as rec
+from triggers_nb.core.codec import decode_value
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.errors import InvalidStatus, InvalidValue, UnknownInstance, UnknownSession, UnknownTrigger, brief
 from triggers_nb.redaction import contains_marker
 from triggers_nb.render.wording import listing
 from triggers_nb.storages.base import BaseTriggerStorage
-from triggers_nb.storages.store import Store, View
+from triggers_nb.storages.drafts import encode_kwargs
+from triggers_nb.storages.store import Cell, Store, View
 from triggers_nb.task import merge
 
 #: How many names a near one is looked for among.
@@ -25,13 +27,30 @@ PerTarget = Mapping[str, Any] | Callable[[Any], Mapping[str, Any]] | Any
 MAX_NAMED = 5
 
 
+class Rows:
+    """The rows of a frame, made when they are asked for, faster than by ``iloc``."""
+
+    def __init__(self, frame: Any) -> None:
+        self.index = frame.index
+        self._frame = frame
+        self._values: Any = None
+
+    def __getitem__(self, position: int) -> Any:
+        """A row as a `pandas.Series`."""
+        import pandas as pd
+
+        if self._values is None:
+            self._values = self._frame.to_numpy(dtype=object)
+        return pd.Series(self._values[position], index=self._frame.columns, name=self.index[position], dtype=object)
+
+
 class Target(NamedTuple):
     """An instance (or, with an empty name, a session) that is pointed at, and where in the caller's selection."""
 
     uid: str
     name: str
-    #: The frame that it comes from, and its position there; None without a frame.
-    frame: Any = None
+    #: The rows of the frame that it comes from, and its position there; None without a frame.
+    rows: Rows | None = None
     position: int = 0
 
     def __str__(self) -> str:
@@ -43,9 +62,19 @@ class Seen(NamedTuple):
 
     target: Target
     instance: TaskInstance
+    #: What was read of its session.
+    reading: Reading
+
+
+class Reading(NamedTuple):
+    """What was read of a session when a plan was made."""
+
     epoch: int
-    #: Key of the manager that its session remembers.
+    seq: int
+    #: Key of the manager that it remembers.
     manager: str | None
+    #: None: it was not there.
+    cells: Mapping[str, Cell | None]
 
 
 def find_targets(selection: object, uid: str | None) -> list[Target]:
@@ -88,7 +117,7 @@ def _from_frame(frame: Any, uid: str | None) -> list[Target]:
             "as ws.failures() or a selection of its rows"
         )
     uids = list(frame["session_uid"]) if "session_uid" in frame.columns else [uid] * len(frame)
-    targets = []
+    targets, rows = [], Rows(frame)
     for position, (found, name) in enumerate(zip(uids, frame["instance"], strict=True)):
         if not isinstance(name, str) or not isinstance(found, str):
             raise ValueError(f"row {position} of the frame names no instance: found {found!r} and {name!r}")
@@ -96,7 +125,7 @@ def _from_frame(frame: Any, uid: str | None) -> list[Target]:
             raise ValueError(
                 f"row {position} of the frame is of session {found!r}, this is session {uid!r}; use ws.plan"
             )
-        targets.append(Target(found, name, frame, position))
+        targets.append(Target(found, name, rows, position))
     return targets
 
 
@@ -118,7 +147,7 @@ def _from_names(selection: object, uid: str | None) -> list[Target]:
 
 
 def see(store: Store, targets: Sequence[Target]) -> list[Seen]:
-    """Read the targets as they are now, one trip for each session.
+    """Read the targets as they are now, each session at one moment.
 
     Raises
     ------
@@ -128,28 +157,40 @@ def see(store: Store, targets: Sequence[Target]) -> list[Seen]:
     by_uid: dict[str, list[Target]] = {}
     for target in targets:
         by_uid.setdefault(target.uid, []).append(target)
-    views = {uid: _read(store, uid, group) for uid, group in by_uid.items()}
-    refuse_missing_sessions([uid for uid, view in views.items() if view is None])
-    missing = [target for target in targets if rec.INSTANCE + target.name not in views[target.uid].cells]  # type: ignore[union-attr]
+    names = {uid: _names(group) for uid, group in by_uid.items()}
+    views = store.read_many(names)
+    readings = {uid: _reading(names[uid], views[uid]) for uid in by_uid}
+    refuse_missing_sessions([uid for uid, reading in readings.items() if not reading.epoch])
+    missing = [target for target in targets if not readings[target.uid].cells[rec.INSTANCE + target.name]]
     if missing:
         first = missing[0]
         known = BaseTriggerStorage(first.uid, store).instance_names()[:MAX_SUGGESTED]
         raise UnknownInstance(first.name, known, hint=_also(missing) or f"Session {first.uid!r} has none of this name")
-    return [_seen(target, views[target.uid]) for target in targets]  # type: ignore[arg-type]
+    return [_seen(target, readings[target.uid]) for target in targets]
 
 
-def _read(store: Store, uid: str, targets: Sequence[Target]) -> View | None:
+def _names(targets: Sequence[Target]) -> list[str]:
+    """The cells of a session's targets, and those that a change of them looks at."""
     tasks = {parts[0] for target in targets if (parts := rec.split_instance_name(target.name))}
-    cells = [rec.HEAD, *(rec.INSTANCE + target.name for target in targets), *(rec.CONFIG + task for task in tasks)]
-    return store.read(uid, cells, follow=False)
+    around = [kind + task for task in tasks for kind in (rec.CONFIG, rec.TASK, rec.TRIGGER, rec.LATEST)]
+    return [rec.HEAD, *(rec.INSTANCE + target.name for target in targets), *around]
 
 
-def _seen(target: Target, view: View) -> Seen:
-    cell = view.cells[rec.INSTANCE + target.name]
+def _reading(names: Sequence[str], view: View | None) -> Reading:
+    if view is None:
+        return Reading(0, 0, None, {})
+    return Reading(view.epoch, view.seq, manager_of(view), {name: view.cells.get(name) for name in names})
+
+
+def _seen(target: Target, reading: Reading) -> Seen:
+    cell = reading.cells[rec.INSTANCE + target.name]
+    assert cell is not None
     record: rec.InstanceRecord = rec.decode_record(rec.INSTANCE, cell.data)  # type: ignore[assignment]
-    config: rec.ConfigRecord = rec.decode_record(rec.CONFIG, view.cells[rec.CONFIG + record.task].data)  # type: ignore[assignment]
-    instance = TaskInstance.from_record(record, TaskConfig.from_record(record.task, config), cell.revision)
-    return Seen(target, instance, view.epoch, manager_of(view))
+    config = reading.cells[rec.CONFIG + record.task]
+    assert config is not None
+    configured: rec.ConfigRecord = rec.decode_record(rec.CONFIG, config.data)  # type: ignore[assignment]
+    instance = TaskInstance.from_record(record, TaskConfig.from_record(record.task, configured), cell.revision)
+    return Seen(target, instance, reading)
 
 
 def manager_of(view: View) -> str | None:
@@ -190,8 +231,8 @@ def refuse_status(seen: Sequence[Seen], check: Callable[[TaskInstance], object])
         raise InvalidStatus(f"{where}. {also}. Nothing was planned: select the others" if also else where)
 
 
-def new_kwargs(seen: Seen, kwargs: PerTarget | None, merge_kwargs: PerTarget | None) -> dict[str, Any] | None:
-    """The kwargs of a replay: None keeps those that are stored.
+def new_kwargs(seen: Seen, kwargs: PerTarget | None, merge_kwargs: PerTarget | None) -> ReplayKwargs:
+    """The kwargs of a replay, a copy that later changes of what was passed do not reach; None keeps the stored ones.
 
     Raises
     ------
@@ -200,16 +241,26 @@ def new_kwargs(seen: Seen, kwargs: PerTarget | None, merge_kwargs: PerTarget | N
     UnknownTrigger
         If the task does not wait for one of the triggers; near names are suggested.
     InvalidValue
-        If a redaction marker would be stored.
+        If a value cannot be stored, or a redaction marker would be.
     """
     if kwargs is not None and merge_kwargs is not None:
         raise ValueError("kwargs replaces all of the stored kwargs, merge_kwargs changes some: pass one of them")
+    stored = seen.instance.kwargs
     given, name = (kwargs, "kwargs") if merge_kwargs is None else (merge_kwargs, "merge_kwargs")
     if given is None:
-        return None
+        return ReplayKwargs(stored, None)
     own = for_target(seen.target, given, name)
-    _check_triggers(seen.instance, own)
-    return dict(own) if merge_kwargs is None else merge(seen.instance.kwargs, own)
+    _check_triggers(seen.instance, own, stored)
+    encoded = encode_kwargs(own if merge_kwargs is None else merge(stored, own))
+    return ReplayKwargs(stored, {trigger: decode_value(raw) for trigger, raw in encoded.items()})
+
+
+class ReplayKwargs(NamedTuple):
+    """An instance's kwargs, and those of its replay."""
+
+    stored: dict[str, Any]
+    #: None: the same.
+    new: dict[str, Any] | None
 
 
 def for_target(target: Target, given: PerTarget, name: str) -> Mapping[str, Any]:
@@ -219,7 +270,7 @@ def for_target(target: Target, given: PerTarget, name: str) -> Mapping[str, Any]
     elif hasattr(given, "index") and hasattr(given, "loc"):
         own = _aligned(target, given, name)
     elif callable(given):
-        own = given(target.frame.iloc[target.position] if target.frame is not None else target.name or target.uid)
+        own = given(target.rows[target.position] if target.rows is not None else target.name or target.uid)
     else:
         raise TypeError(f"{name}={brief(given)}: expected a mapping, a Series of mappings, or a callable of the row")
     if not isinstance(own, Mapping):
@@ -229,11 +280,12 @@ def for_target(target: Target, given: PerTarget, name: str) -> Mapping[str, Any]
 
 
 def _aligned(target: Target, series: Any, name: str) -> Any:
-    if target.frame is None:
+    if target.rows is None:
         raise ValueError(f"{name} is a Series: select the targets by the frame that it is aligned on")
-    label = target.frame.index[target.position]
-    if series.index is target.frame.index or series.index.equals(target.frame.index):
+    index = target.rows.index
+    if series.index is index or series.index.equals(index):
         return series.iloc[target.position]
+    label = index[target.position]
     if label not in series.index:
         raise ValueError(f"{name} has nothing for row {label!r}, {target}")
     if not series.index.is_unique:
@@ -241,8 +293,8 @@ def _aligned(target: Target, series: Any, name: str) -> Any:
     return series.loc[label]
 
 
-def _check_triggers(instance: TaskInstance, kwargs: Mapping[str, Any]) -> None:
-    known = {*instance.config.after, *instance.kwargs, *instance.config.with_params}
+def _check_triggers(instance: TaskInstance, kwargs: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    known = {*instance.config.after, *stored, *instance.config.with_params}
     for trigger, value in kwargs.items():
         if trigger not in known:
             hint = f"Task {instance.config.name!r} takes kwargs of {', '.join(sorted(known))}"
@@ -273,16 +325,17 @@ def find_sessions(selection: object) -> list[Target]:
     """
     if isinstance(selection, str):
         return [Target(selection, "")]
-    frame: Any = selection if hasattr(selection, "columns") else None
-    if frame is not None:
+    rows: Rows | None = None
+    frame: Any = selection
+    if hasattr(frame, "columns"):
         if "session_uid" not in frame.columns:
             raise ValueError("the frame has no column session_uid; expected one such as ws.sessions()")
-        selection = list(frame["session_uid"])
+        rows, selection = Rows(frame), list(frame["session_uid"])
     if not isinstance(selection, Iterable):
         raise TypeError(f"found {brief(selection)}; expected UIDs, or a frame with the column session_uid")
     targets: dict[str, Target] = {}
     for position, uid in enumerate(selection):
         if not isinstance(uid, str) or not uid:
             raise ValueError(f"found {brief(uid)}; expected a session's UID")
-        targets.setdefault(uid, Target(uid, "", frame, position))
+        targets.setdefault(uid, Target(uid, "", rows, position))
     return list(targets.values())

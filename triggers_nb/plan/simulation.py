@@ -100,6 +100,9 @@ class _Trial:
         #: Triggers whose latest kwargs are the unknown result of a task, and instances that have taken such ones.
         self.unknown: set[str] = set()
         self.unknown_instances: set[str] = set()
+        #: While a step is tried: the manager that it goes through, and the versions that it must find.
+        self.manager: TriggerManager | None = None
+        self.versions: Versions | None = None
         #: What an execution from here would say of handing work over.
         self.notes: set[str] = set()
 
@@ -123,17 +126,8 @@ class _Trial:
     def _attempt(self, action: Action, versions: Versions) -> None:
         self.is_first = True
         manager = self._manager()
-        storage = manager.storage
-        storage.expected, storage.expected_epoch = versions.enter(action)
-
-        def observe(outcome: Outcome) -> None:
-            versions.note(self.uid, outcome)
-            if self.is_first and storage.check_manager:
-                self._note_runners(manager, outcome)
-            self._observe(outcome)
-            storage.expected, storage.expected_epoch = {}, None
-
-        storage.observer = observe
+        manager.storage.expected, manager.storage.expected_epoch = versions.enter(action)
+        self.versions, self.manager = versions, manager
         try:
             action.call(manager)
         except MovedOn:
@@ -142,6 +136,8 @@ class _Trial:
             # What a hook raised is in the rows; anything else refused the step.
             if self.is_first:
                 self._add("refused", action.target, detail=f"{type(error).__name__}: {error}")
+        finally:
+            self.versions = self.manager = None
 
     def _note_runners(self, manager: TriggerManager, outcome: Outcome) -> None:
         """Add what an execution from here would say of handing over what a step schedules."""
@@ -163,6 +159,11 @@ class _Trial:
         self.queue.append(Waiting(instance, self.step, self.certainty))
 
     def _observe(self, outcome: Outcome) -> None:
+        if self.manager is not None and self.versions is not None:
+            self.versions.note(self.uid, outcome)
+            if self.is_first and self.manager.storage.check_manager:
+                self._note_runners(self.manager, outcome)
+            self.manager.storage.expected, self.manager.storage.expected_epoch = {}, None
         if outcome.committed is None:
             return
         (stored,) = self.overlay.new_events(outcome.committed.seq - 1)[:1]

@@ -77,6 +77,8 @@ def _learn(
             epoch=overlay.base_epoch,
             seen=reads,
             manager=key,
+            known=overlay.fetched,
+            known_seq=overlay.base_seq,
         )
         made.call(manager)
         actions.append(made)

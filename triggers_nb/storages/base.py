@@ -326,6 +326,21 @@ class BaseTriggerStorage:
 
     # Changing -----------------------------------------------------------------------------------------------------
 
+    def begin_with(self, epoch: int, seq: int, cells: Mapping[str, Cell | None]) -> None:
+        """Let the next change begin with cells that were read before; the commit compares them all the same.
+
+        Parameters
+        ----------
+        epoch, seq : int
+            The session's, when they were read.
+        cells : mapping of str to Cell or None
+            None: it was not there.
+        """
+        kept = _Kept(epoch)
+        kept.seq = seq
+        kept.cells = {name: Loaded(name, *(cell or (0, None))) for name, cell in cells.items()}
+        self._kept = [kept]
+
     def acquire_lock(self, ttl: float | bool | None = True, block: bool = True) -> AbstractContextManager[Any]:
         """Lock the session, to change instances by hand and commit all of it with ``save()``.
 

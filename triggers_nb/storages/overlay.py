@@ -47,7 +47,8 @@ class OverlayStore(Store):
         self.embedded = base.embedded  # type: ignore[misc]
         self.url = self.storage_id = base.url
         self._base, self._uid = base, uid
-        self._fetched: dict[str, Cell | None] = {}
+        #: What has been read from the other store; None: it was not there.
+        self.fetched: dict[str, Cell | None] = {}
         self._written: dict[str, Cell] = {}
         self._increments: dict[str, int] = {}
         self._due: dict[str, DueItem] = {}
@@ -80,15 +81,15 @@ class OverlayStore(Store):
         return View(epoch=self._epoch, seq=self._seq, cells=cells)
 
     def _fetch(self, names: Iterable[str], follow: bool) -> None:
-        missing = [name for name in names if name not in self._fetched and name not in self._written]
+        missing = [name for name in names if name not in self.fetched and name not in self._written]
         if not missing or not self.base_epoch:
             return
         view = self._base.read(self._uid, missing, follow=follow)
         self._check(view)
         assert view is not None
-        self._fetched.update(dict.fromkeys(missing))
+        self.fetched.update(dict.fromkeys(missing))
         for name, cell in view.cells.items():
-            self._fetched[name] = cell
+            self.fetched[name] = cell
 
     def _check(self, view: View | SessionState | None) -> None:
         found = (view.epoch, view.seq) if view is not None else (0, 0)
@@ -97,7 +98,7 @@ class OverlayStore(Store):
             raise MovedOn(f"session {self._uid!r} was changed while a change of it was tried out; try again")
 
     def _some(self, names: Iterable[str]) -> dict[str, Cell]:
-        found = {name: self._written.get(name) or self._fetched.get(name) for name in names}
+        found = {name: self._written.get(name) or self.fetched.get(name) for name in names}
         return {name: cell for name, cell in found.items() if cell is not None}
 
     def counts(self, uid: str) -> dict[str, int] | None:

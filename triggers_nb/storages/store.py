@@ -178,6 +178,10 @@ class Store(ABC):
             If the store does not work. Whether the commit was applied is then unknown: the same one may be sent again.
         """
 
+    def read_many(self, names: Mapping[str, Sequence[str]]) -> dict[str, View | None]:
+        """Read cells of many sessions, by UID; each session at one moment, links not followed."""
+        return {uid: self.read(uid, wanted, follow=False) for uid, wanted in names.items()}
+
     @abstractmethod
     def counts(self, uid: str) -> dict[str, int] | None:
         """All counts of a session, None if it does not exist."""
