@@ -21,6 +21,7 @@ from triggers_nb.core.transitions import Failure
 from triggers_nb.core.work import LEASE, HookCall, Work
 from triggers_nb.errors import (
     ClaimRefused,
+    CommitConflict,
     InvalidStatus,
     InvalidValue,
     MaxRetriesExceeded,
@@ -456,12 +457,22 @@ class InstanceRun:
 
     def _end(self, action: str, decide: Callable[[Work], object]) -> None:
         try:
-            self.manager._change(action, decide, instance=self.name, in_worker=True)
+            self._commit_end(action, decide)
         except ClaimRefused as refusal:
             logger.warning("%s", refusal)
         except InvalidValue as error:
             # Metadata or kwargs of a retry or skip that cannot be stored.
             self._fail(error, logging.NOTSET)
+
+
+    def _commit_end(self, action: str, decide: Callable[[Work], object]) -> None:
+        """Commit how the instance ended; as long as its lease stands, what was done is not lost to a lock."""
+        while True:
+            try:
+                self.manager._change(action, decide, instance=self.name, in_worker=True)
+                return
+            except CommitConflict as conflict:
+                logger.warning("%s; instance %s tries again", conflict, self.name)
 
 
 def merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -464,6 +464,29 @@ def test_a_late_result_is_refused_although_a_replay_runs(
     assert manager.storage.latest_kwargs["t_a"] == {"by": "t_a#1"}
 
 
+def test_a_result_is_not_lost_to_a_lock_that_is_held_for_long(
+    run: Callable[..., TaskInstance], storage: BaseTriggerStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given changes that give up soon, and somebody who locks the session while an instance runs
+    monkeypatch.setattr("triggers_nb.storages.base.COMMIT_TIMEOUT_S", 0.01)
+    warnings: list[str] = []
+
+    class Releasing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warnings.append(record.getMessage())
+            storage.store.release_lock(storage.uid, b"somebody's")
+
+    handler = Releasing(logging.WARNING)
+    logging.getLogger("triggers_nb.task").addHandler(handler)
+    # when the instance ends, and the lock is released only after it gave up once
+    instance = run(lambda task, context: {"locked": storage.store.acquire_lock(storage.uid, b"somebody's", 600)})
+    logging.getLogger("triggers_nb.task").removeHandler(handler)
+    # then its result is there
+    assert instance.status == "finished"
+    assert "locked" in instance.metadata["result"]
+    assert ["tries again" in warning for warning in warnings] == [True]
+
+
 def test_there_must_be_something_to_run(manager: TriggerManager) -> None:
     with pytest.raises(UnknownSession):
         run_instance(manager, "t_a#0", TriggerTask)
