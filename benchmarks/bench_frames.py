@@ -10,7 +10,8 @@ Starts a Redis server of its own. Compares, in one run and taking turns:
 - ``ws.sessions()`` over many sessions with the raw read of their heads;
 - ``failure_groups`` over many failures, and ``ws.export`` of it all.
 
-Prints medians, ratios and the peak memory of each, measured in a process of its own.
+Prints medians, ratios and the peak memory of each, measured in a process of its own; processor time is the client's
+alone.
 """
 
 from __future__ import annotations
@@ -174,8 +175,8 @@ def read_plainly(url: str) -> int:
     rows = []
     for uid in tnb.connect(url):
         for instance in tnb.CacheStorageBackend(uid, url):
-            metadata = {key: value for key, value in instance.metadata.items() if key != "exceptionInfo"}
-            rows.append({"uid": uid, "name": instance.name, "status": instance.status, "metadata": metadata})
+            facts = {"uid": uid, "name": instance.name, "task": instance.config.name, "status": instance.status}
+            rows.append({**facts, "kwargs": instance.kwargs, "metadata": instance.metadata})
     return len(pd.json_normalize(rows))
 
 
@@ -186,40 +187,44 @@ def export_all(url: str) -> int:
 
 
 def measure(function: Callable[[str], int], url: str, answers: Any) -> None:
-    tnb.connect(url).instances("no such session")  # imports are not part of it
+    import pyarrow.parquet  # noqa: F401
+
+    tnb.connect(url).failures("no such session")  # imports are not part of it
     before = psutil.Process().memory_info().rss
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     result = function(url)
-    seconds = time.perf_counter() - started
+    seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    answers.put((result, seconds, (peak - before) / 2**20))
+    answers.put((result, seconds, cpu_s, (peak - before) / 2**20))
 
 
-def run_alone(function: Callable[[str], int], url: str) -> tuple[int, float, float]:
+def run_alone(function: Callable[[str], int], url: str) -> tuple[int, float, float, float]:
     """Run in a process of its own, so that its memory is its own."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     process = context.Process(target=measure, args=(function, url, answers))
     process.start()
-    answer: tuple[int, float, float] = answers.get()
+    answer: tuple[int, float, float, float] = answers.get()
     process.join()
     return answer
 
 
 def compare(title: str, url: str, functions: list[Callable[[str], int]], rounds: int) -> None:
-    times: dict[str, list[float]] = {function.__name__: [] for function in functions}
-    facts = {}
+    measured: dict[str, list[tuple[int, float, float, float]]] = {function.__name__: [] for function in functions}
     for _ in range(rounds):
         for function in functions:
-            result, seconds, memory = run_alone(function, url)
-            times[function.__name__].append(seconds)
-            facts[function.__name__] = (result, memory)
-    print(title)
-    base = statistics.median(times[functions[0].__name__])
-    for name, measured in times.items():
-        seconds = statistics.median(measured)
-        result, memory = facts[name]
-        print(f"  {name:16} {seconds:8.2f} s  {seconds / base:6.2f} x  peak {memory:7.0f} MB  ({result:,})", flush=True)
+            measured[function.__name__].append(run_alone(function, url))
+    print(f"{title:24} elapsed            processor time     peak memory  result")
+    base: tuple[float, float] | None = None
+    for name, runs in measured.items():
+        seconds, cpu_s = (statistics.median(run[i] for run in runs) for i in (1, 2))
+        base = base or (seconds, cpu_s)
+        result, _, _, memory = runs[-1]
+        print(
+            f"  {name:22} {seconds:7.2f} s {seconds / base[0]:6.2f} x {cpu_s:7.2f} s {cpu_s / base[1]:6.2f} x "
+            f"{memory:7.0f} MB  {result:,}",
+            flush=True,
+        )
 
 
 def main() -> None:

@@ -19,16 +19,23 @@ from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value
 from triggers_nb.core.instances import TaskInstance
-from triggers_nb.core.records import STAMPS, ConfigRecord, InstanceRow, decode_record, decode_rows, to_us
+from triggers_nb.core.records import (
+    STAMPS,
+    ConfigRecord,
+    InstanceRecord,
+    InstanceRow,
+    decode_record,
+    decode_rows,
+    to_us,
+)
 from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RESOLVED, RUNNING, SKIPPED, STATUSES
 from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import DueItem, SessionState
 
 Array = np.ndarray[Any, Any]
-Raws = dict[str, msgspec.Raw]
 
 #: How many sessions are read and decoded at once.
-BATCH: Final = 500
+BATCH: Final = 1000
 
 #: Cells that instances are read from.
 PREFIXES: Final = (rec.INSTANCE, rec.CONFIG)
@@ -48,8 +55,6 @@ _MOMENTS: Final = {
     "last_modified_at": "lastModified",
 }
 _OLDER_THAN_US: Final = round(parse_age(OLDER_THAN).total_seconds() * 1e6)
-
-_decode_raws = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,13 +110,15 @@ class Batch:
         self.due: list[Mapping[str, DueItem]] = [state.due for _, state in sessions]
         rows = decode_rows(cells)
         session = np.repeat(np.arange(len(sessions)), counts)
-        self._arrange(rows, session, _order(rows, session, wanted))
+        self._arrange(rows, cells, session, _order(rows, session, wanted))
         if b"timestamps" in b"".join(cells):
             self._apply_own_moments()
 
-    def _arrange(self, rows: Sequence[InstanceRow], session: Array, order: Array) -> None:
+    def _arrange(self, rows: Sequence[InstanceRow], cells: Sequence[bytes], session: Array, order: Array) -> None:
         self.session: Array = session[order]
-        self.rows = [rows[position] for position in order.tolist()]
+        positions = order.tolist()
+        self.rows = [rows[position] for position in positions]
+        self.cells = [cells[position] for position in positions]
         self.codes = _numbers(row.status for row in self.rows)
         self.number = _numbers(row.index for row in self.rows)
         self.names = [f"{row.task}#{row.index}" for row in self.rows]
@@ -122,17 +129,22 @@ class Batch:
         """Return a batch of only the instances at these positions."""
         other = object.__new__(type(self))
         vars(other).update(vars(self))
-        other._arrange(self.rows, self.session, positions)
+        other._arrange(self.rows, self.cells, self.session, positions)
         other.stamps = self.stamps[positions]
         return other
 
     def _apply_own_moments(self) -> None:
         """Let moments that were set on a draft stand above those in the block."""
-        for position, row in enumerate(self.rows):
-            raw = _decode_raws(row.metadata).get("timestamps")
+        for position in range(len(self.rows)):
+            raw = self.record(position).metadata.get("timestamps")
             for name, moment in decode_value(raw).items() if raw is not None else ():
                 if name in _STAMP and isinstance(moment, datetime) and moment.tzinfo is not None:
                     self.stamps[position, _STAMP[name]] = to_us(moment)
+
+    def record(self, position: int) -> InstanceRecord:
+        """Return all of an instance; its payloads stay encoded."""
+        record: InstanceRecord = decode_record(rec.INSTANCE, self.cells[position])  # type: ignore[assignment]
+        return record
 
     def config(self, position: int) -> ConfigRecord | None:
         """Return the configuration of an instance's task."""
@@ -156,17 +168,13 @@ class Batch:
         config = self.config(position)
         if config is None:
             return []
-        held = _decode_raws(self.rows[position].kwargs)
+        held = self.record(position).kwargs
         return [trigger for trigger in config.after if trigger not in held]
-
-    def metadata(self, position: int) -> Raws:
-        """Return the metadata of an instance, its values encoded."""
-        return _decode_raws(self.rows[position].metadata)
 
     def why_stuck(self, position: int, now_us: int, older_than_us: int = _OLDER_THAN_US) -> str | None:
         """Say why an instance is stuck, None if it is not."""
         status = int(self.codes[position])
-        raw = self.metadata(position).get("cooldown")
+        raw = self.record(position).metadata.get("cooldown")
         cooldown = None if raw is None else decode_value(raw)
         cooldown_s = float(cooldown) if isinstance(cooldown, (int, float)) else 0.0
         due = self.due[self.session[position]]
@@ -245,15 +253,16 @@ class Batch:
 
     def traceback(self, position: int) -> str | None:
         """Return the traceback of an instance's exception."""
-        raw = self.metadata(position).get("exceptionInfo")
+        raw = self.record(position).metadata.get("exceptionInfo")
         found = None if raw is None else decode_value(raw)
         return found if isinstance(found, str) else None
 
     def _payload_columns(self, source: Source) -> dict[str, Any]:
         columns: dict[str, list[Any]] = {name: [] for name in PAYLOADS}
-        for position, row in enumerate(self.rows):
-            metadata = self.metadata(position)
-            kwargs = {trigger: decode_value(raw) for trigger, raw in _decode_raws(row.kwargs).items()}
+        for position in range(len(self.rows)):
+            record = self.record(position)
+            metadata = record.metadata
+            kwargs = {trigger: decode_value(raw) for trigger, raw in record.kwargs.items()}
             columns["kwargs"].append(source.value(kwargs))
             columns["result"].append(_decoded(source, metadata.get("result")))
             columns["traceback"].append(source.text(self.traceback(position)))

@@ -161,7 +161,7 @@ class InstanceRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class InstanceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An `InstanceRecord` whose payloads stay encoded, for reading many of them."""
+    """The fields of an `InstanceRecord` before its payloads, for reading many of them."""
 
     task: str
     index: int
@@ -174,10 +174,6 @@ class InstanceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     logs_resolved: bool = False
     exception_type: str | None = None
     exception_message: str | None = None
-    seen: Raw = Raw(b"\x90")
-    claim: Raw = Raw(b"\xc4\x00")
-    kwargs: Raw = Raw(EMPTY_MAP)
-    metadata: Raw = Raw(EMPTY_MAP)
 
 
 encode_record = msgspec.msgpack.Encoder().encode
