@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,8 +142,8 @@ def bench_listing(url: str, sessions: int) -> None:
                 pipeline.hgetall(head_key(uid))
             pipeline.execute()
 
-    sides = {"bare pipeline of HGETALL": read_heads, "summaries()": lambda: list(store.summaries())}
-    compare(f"{sessions:,} sessions listed", 3, sides)
+    sides = {"bare pipeline of HGETALL": read_heads, "summaries()": lambda: deque(store.summaries(), maxlen=0)}
+    compare(f"{sessions:,} sessions listed", 5, sides)
     compare("Nothing due in any of them", 200, {"bare PING": client.ping, "due()": store.due})
 
 

@@ -21,7 +21,7 @@ from redis.retry import Retry
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.store import Store
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 class RedisServer:
@@ -29,20 +29,28 @@ class RedisServer:
 
     def __init__(self, *options: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
-        self.port = free_port()
         self.options = options
+        self.port = free_port()
+        while not self.starts():
+            self.port = free_port()  # somebody else has taken it meanwhile
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it again, and wait until it answers."""
+        assert self.starts(), (self.directory / "log").read_text()
+
+    def starts(self) -> bool:
         fixed = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "")
         command = ["redis-server", *fixed, "--appendonly", "yes", "--unixsocket", str(self.socket), *self.options]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        retry = Retry(ConstantBackoff(0.02), int(START_TIMEOUT_S / 0.02))
-        self.admin = redis.Redis(port=self.port, protocol=2, retry=retry)
-        self.admin.ping()
+        self.admin = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.02), 5))
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self.process.poll() is None:
+            with contextlib.suppress(redis.ConnectionError):
+                return bool(self.admin.ping())
+            assert time.monotonic() < deadline, "the server does not answer"
+        return False
 
     @property
     def socket(self) -> Path:
@@ -70,7 +78,11 @@ class RedisCluster:
     def __init__(self, *options: str) -> None:
         self.servers = [RedisServer(*self.OPTIONS, *options) for _ in range(3)]
         self.url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in self.servers)}"
-        self._join()
+        try:
+            self._join()
+        except BaseException:
+            self.remove()
+            raise
 
     def _join(self) -> None:
         first, *others = self.servers
