@@ -53,6 +53,7 @@ clean:
 $(VENV)/demo.stamp: EXTRAS := demo
 $(VENV)/test.stamp: EXTRAS := all,test
 $(VENV)/demo.stamp $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) what is needed, once; that takes a minute or two."
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable ".[$(EXTRAS)]"
 	@touch $@
 

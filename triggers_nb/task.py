@@ -297,8 +297,9 @@ def find_task(name: str) -> type[TriggerTask]:
     try:
         return _task_classes[name]
     except KeyError:
+        near = suggest(name, _task_classes) or "."
         raise TaskNotFound(
-            f"no task class {name!r} is defined in this process{suggest(name, _task_classes)}. "
+            f"no task class {name!r} is defined in this process{near} "
             "Import the module that defines it where the work runs"
         ) from None
 

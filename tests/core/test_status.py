@@ -60,7 +60,7 @@ def test_a_status_that_does_not_exist_is_an_error_that_lists_them(status: object
 
 
 def test_a_near_miss_is_suggested() -> None:
-    with pytest.raises(InvalidStatus, match="Did you mean 'finished'"):
+    with pytest.raises(InvalidStatus, match=r"no status 'finishd'\. Did you mean 'finished'\? Statuses are"):
         check_status("finishd")
 
 

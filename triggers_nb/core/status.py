@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from triggers_nb.errors import InvalidStatus, suggest
+from triggers_nb.errors import InvalidStatus, brief, suggest
 
 UNSTARTED: Final = "unstarted"
 SCHEDULED: Final = "scheduled"
@@ -55,7 +55,8 @@ def check_status(status: object) -> str:
     """
     if isinstance(status, str) and status in CODES:
         return status
-    raise InvalidStatus(f"no status {status!r}{suggest(str(status), STATUSES)}. Statuses are {', '.join(STATUSES)}.")
+    near = suggest(str(status), STATUSES) or "."
+    raise InvalidStatus(f"no status {brief(status)}{near} Statuses are {', '.join(STATUSES)}.")
 
 
 def check_transition(name: str, before: str, after: str) -> None:
