@@ -63,7 +63,7 @@ class SelfSkippingTask(TriggerTask):
 
 
 class SelfRetryingTask(TriggerTask):
-    """Retries itself as often as the kwarg ``max`` of ``retries`` says (else `max_retries`), then returns the number."""
+    """Retries itself as often as the kwarg ``max`` of ``retries`` says (else `max_retries`); returns the number."""
 
     def _run(self, context: TaskContext) -> Mapping[str, Any]:
         wanted = context.trigger_kwargs.get("retries", {}).get("max", self.max_retries)
@@ -138,11 +138,11 @@ class TriggerManagerTestCaseMixin(TestCase):
         self.assertInstanceStatus(instance_name, TaskInstance.STATUS_UNSTARTED)
 
     def assertUnresolvedTasks(self, task_names: Sequence[str]) -> None:
-        """Assert which tasks are unresolved; `task_names` in order."""
+        """Assert which tasks are unresolved, in any order."""
         found = sorted(task.name for task in self.manager.storage.get_unresolved_tasks())
-        self.assertListEqual(found, list(task_names))
+        self.assertListEqual(found, sorted(task_names))
 
     def assertUnresolvedInstances(self, instance_names: Sequence[str]) -> None:
-        """Assert which instances are unresolved; `instance_names` in order."""
+        """Assert which instances are unresolved, in any order."""
         found = sorted(instance.name for instance in self.manager.storage.get_unresolved_instances())
-        self.assertListEqual(found, list(instance_names))
+        self.assertListEqual(found, sorted(instance_names))
