@@ -30,9 +30,13 @@ class RedisServer:
     def __init__(self, *options: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
         self.options = options
-        self.port = free_port()
-        while not self.starts():
-            self.port = free_port()  # somebody else has taken it meanwhile
+        for _ in range(5):
+            self.port = free_port()
+            if self.starts():
+                break
+            # Somebody else has taken it meanwhile.
+        else:
+            raise RuntimeError((self.directory / "log").read_text())
         self.url = f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
@@ -48,7 +52,7 @@ class RedisServer:
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.process.poll() is None:
             with contextlib.suppress(redis.ConnectionError):
-                return bool(self.admin.ping())
+                return int(self.admin.info("server")["process_id"]) == self.process.pid
             assert time.monotonic() < deadline, "the server does not answer"
         return False
 

@@ -2,6 +2,9 @@
 
 A user who may only read needs the commands of the categories ``@read`` and ``@connection``, and ``evalsha``, ``eval``
 and ``time``, on the keys ``triggers:*``.
+
+A commit whose answer was lost is recognised among the last 10,000 of its session, as long as their events are kept.
+While a slot of a cluster is moved to another server, its sessions cannot be changed; a commit waits for a short time.
 """
 
 # ruff: noqa: D102  (what the methods do is told by `Store`)
