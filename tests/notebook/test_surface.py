@@ -108,14 +108,14 @@ def test_a_panel_follows_once_it_is_displayed_and_leaves_no_thread(ws):
     wait_until(lambda: panel.live["state"] == "live")
 
     panel.close()
-    assert threads() == []
+    wait_until(lambda: threads() == [])
 
 
 def test_a_paused_panel_stays_as_it_is_until_it_is_resumed(panel, ws):
     panel._repr_mimebundle_()
     panel.request({"do": "pause"})
     assert panel.live["state"] == "paused"
-    assert threads() == []
+    wait_until(lambda: threads() == [])
 
     ws["flight-N1"].skip("t_identify#0")
     assert panel.table.rows[0][1] == 4
@@ -124,7 +124,7 @@ def test_a_paused_panel_stays_as_it_is_until_it_is_resumed(panel, ws):
     assert panel.table.rows[0][1] == 6
     assert len(threads()) == 1
     panel.stop()
-    assert threads() == []
+    wait_until(lambda: threads() == [])
 
 
 def test_a_panel_that_no_page_shows_any_more_is_followed_no_more(panel):

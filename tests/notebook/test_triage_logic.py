@@ -136,6 +136,19 @@ def test_read_only_is_enforced(make_workspace, calls):
     assert not calls
 
 
+def test_a_failure_without_an_exception_is_in_a_group_of_its_own(ws):
+    ws["flight-N1"].update_status("t_rebook#0", "failed")
+    triage = TriageLogic(ws)
+    (group,) = [group for group in triage.group_list() if group["n"] == 1]
+    triage.handle({"do": "group", "id": group["id"]})
+    assert [row[1] for row in triage.rows()] == ["t_rebook#0"]
+
+    triage.handle({"do": "open", "id": "skip"})
+    execute(triage)
+
+    assert ws["flight-N1"].storage["t_rebook#0"].status == "skipped"
+
+
 def test_nothing_failed_is_nothing_to_do(make_workspace):
     ws = make_workspace()
     ws.plan.skip(ws.failures()).execute(confirm="memory")

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 import anywidget
 import traitlets
+from IPython.display import display
 from ipywidgets import widget_serialization
 
 from triggers_nb.notebook.assets import read_script, read_styles
@@ -161,7 +162,7 @@ class SurfaceWidget(anywidget.AnyWidget):
     def pause(self) -> None:
         """Stop following, until `resume`."""
         self._is_paused = True
-        self._follower.stop()
+        self._follower.stop(0)  # the thread may wait for the lock that a request holds
         self.live = _live("paused")
 
     def resume(self) -> None:
@@ -210,6 +211,17 @@ class SurfaceWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return self._twin()["text/plain"]
+
+    def _ipython_display_(self, **kwargs: Any) -> None:
+        """Display the twin, which a page that shows the widget hides, and the widget.
+
+        JupyterLab prefers a view whose model is gone to the HTML beside it: as an output of its own the twin is there
+        when the notebook is opened again.
+        """
+        data, _ = self._repr_mimebundle_()
+        view = {_VIEW: data.pop(_VIEW)}
+        display(data, raw=True)  # type: ignore[no-untyped-call]
+        display(view, raw=True)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         self._follow()

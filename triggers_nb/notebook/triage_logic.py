@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from triggers_nb.analysis.failure_groups import failure_groups
 from triggers_nb.analysis.frames import read_failures
 from triggers_nb.analysis.schema import FAILURES
 from triggers_nb.core.status import CODES, FAILED
@@ -128,7 +129,9 @@ class TriageLogic(SurfaceLogic):
         self._choose_current()
 
     def _choose_current(self) -> None:
-        self.members = self.failures[self.failures["fingerprint"].eq(self.group or "").fillna(False).astype(bool)]
+        self.members = self.failures[
+            self.failures["fingerprint"].fillna("").eq(self.group if self.group is not None else "-")
+        ]
         keys = self.keys()
         self.unchecked &= set(keys)
         if self.current not in keys:
@@ -217,7 +220,8 @@ class TriageLogic(SurfaceLogic):
         values = "" if self.values is None else '.merge(values, on=["session_uid", "instance"], how="left")'
         failures = f"ws.failures({self.pattern!r})" if self.pattern else "ws.failures()"
         if len(frame) == len(self.members):
-            return f"""{failures}.query("fingerprint == '{self.group}'"){values}"""
+            where = f"fingerprint == '{self.group}'" if self.group else "fingerprint.isna()"
+            return f'{failures}.query("{where}"){values}'
         rows = list(zip(frame["session_uid"], frame["instance"], strict=True))
         return f'pd.DataFrame({rows!r}, columns=["session_uid", "instance"]){values}'
 
@@ -322,9 +326,9 @@ class TriageLogic(SurfaceLogic):
 
 
 def _group(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    from triggers_nb.analysis.failure_groups import failure_groups
-
-    return failure_groups(frame).to_dict("records") if len(frame) else []
+    """The groups as dicts; what has no fingerprint, because no exception was recorded, has an empty one."""
+    groups: list[dict[str, Any]] = failure_groups(frame).to_dict("records")  # type: ignore[assignment]
+    return [{**group, "fingerprint": _text(group["fingerprint"])} for group in groups]
 
 
 def _checked_values(values: pd.DataFrame | None) -> pd.DataFrame | None:

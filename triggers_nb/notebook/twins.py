@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Most rows of a table in a twin.
 MAX_ROWS: Final = 20
 
+#: Hides the complaint about a widget whose kernel is gone: the twin says more.
+_STYLE: Final = ".jp-OutputArea:has(.tnb-twin) .jp-OutputArea-output.jupyter-widgets{display:none}"
+
 #: Marks a twin, so that a page that shows the widget hides it.
 CLASS: Final = "tnb-twin"
 
@@ -79,7 +82,7 @@ def triage_twin(triage: TriageLogic) -> dict[str, str]:
 
 
 def _bundle(board: Board, picture: str = "") -> dict[str, str]:
-    html = f'<div class="{CLASS}">{board_html(board)}{picture}</div>'
+    html = f'<div class="{CLASS}"><style>{_STYLE}</style>{board_html(board)}{picture}</div>'
     return {"text/plain": board_text(board), "text/html": html}
 
 

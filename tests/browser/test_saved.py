@@ -1,0 +1,42 @@
+"""What is left of the widgets where there is no kernel: a reopened notebook, and a page of HTML."""
+
+import pytest
+
+from tests.browser.conftest import begin
+from triggers_nb.notebook.export import StaticExporter
+
+CELLS = ["ws.triage()", "ws[ws.failures()['session_uid'].iloc[0]].panel()"]
+
+
+@pytest.fixture
+def saved(lab, page, day):
+    """The path of a notebook that was run, saved and shut down."""
+    lab.run(page, "saved.ipynb", [begin(day), *CELLS])
+    page.locator(".tnb-triage .tnb-tr").first.wait_for()
+    page.locator(".tnb-panel .tnb-tr").first.wait_for()
+    lab.save(page)
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
+    return lab.notebooks / "saved.ipynb"
+
+
+def test_a_reopened_notebook_and_a_page_of_html_show_the_twins(lab, page, browser, saved, tmp_path):
+    page.reload()
+    page.wait_for_selector(".jp-Notebook")
+    for text in ("Groups by cause", "session panel"):
+        page.locator(".tnb-twin", has_text=text).first.wait_for()
+        assert page.locator(".tnb-twin", has_text=text).first.is_visible()
+
+    body, _ = StaticExporter().from_filename(str(saved))
+    (tmp_path / "page.html").write_text(body)
+    context = browser.new_context(offline=True)
+    static, asked, errors = context.new_page(), [], []
+    static.on("request", lambda request: asked.append(request.url))
+    static.on("pageerror", lambda error: errors.append(str(error)))
+    static.goto((tmp_path / "page.html").as_uri())
+    assert static.locator(".tnb-twin", has_text="Groups by cause").is_visible()
+    assert static.locator(".tnb-twin", has_text="session panel").is_visible()
+    picture = static.locator(".tnb-twin img")
+    assert picture.evaluate("(image) => image.complete && image.naturalWidth > 100")
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert errors == []
+    context.close()

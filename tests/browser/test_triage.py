@@ -1,0 +1,80 @@
+"""The two short paths, from the open triage of the blizzard."""
+
+import json
+
+import pytest
+
+from tests.browser.conftest import Clicks, begin, output_of, wait_for_button
+
+COUNTS = """
+import json
+from triggers_nb.runners import ThreadingTaskRunner
+ThreadingTaskRunner.join_all()
+frame = ws.instances(task="t_identifyPlane")
+print(json.dumps({"calls": Counting.calls, "statuses": frame.status.value_counts().to_dict()}))
+"""
+
+
+@pytest.fixture
+def triage(lab, page, day):
+    lab.run(page, "triage.ipynb", [begin(day), "ws.triage()"])
+    surface = page.locator(".tnb-triage")
+    surface.locator(".tnb-tr").first.wait_for()
+    return surface
+
+
+def test_a_group_is_replayed_with_corrected_kwargs_in_few_clicks(triage, page):
+    click = Clicks()
+    click(triage.locator(".tnb-group", has_text="is not in the register"))
+    click(triage.get_by_role("tab", name="Replay 130"))
+    triage.get_by_label("patch (JSON)").fill('{"t_importFlight": {"plane": {"seats": 178}}}')
+    click(wait_for_button(triage, "Replay 130 instances"))
+    triage.locator(".tnb-last", has_text="130 done").wait_for()
+
+    assert click.n <= 8
+    assert "merge_kwargs={'t_importFlight': {'plane': {'seats': 178}}}" in triage.locator(".tnb-python").inner_text()
+    seen = json.loads(output_of(page, COUNTS))
+    assert seen["calls"]["replay"] == 130
+    assert seen["statuses"] == {"finished": 769, "failed": 161, "replayed": 130}
+
+
+@pytest.mark.long
+def test_a_group_is_skipped_with_cascade_in_few_clicks_and_a_typed_confirmation(triage, page):
+    click = Clicks()
+    click(triage.locator(".tnb-group", has_text="no tail number"))
+    click(triage.get_by_role("tab", name="Skip 161"))
+    click(triage.get_by_label("cascade: fire the task as if it had finished"))
+    triage.locator(".tnb-primary", has_text="Skip 161 instances").wait_for()
+    assert triage.locator(".tnb-primary").is_disabled()
+    triage.locator(".tnb-confirm").fill("triggers.db")
+    click(wait_for_button(triage, "Skip 161 instances"))
+    triage.locator(".tnb-last", has_text="161 done").wait_for()
+
+    assert click.n <= 6
+    seen = json.loads(output_of(page, COUNTS))
+    assert seen["calls"]["skip"] == 161
+    assert seen["statuses"] == {"finished": 639, "skipped": 161, "failed": 130}
+
+
+@pytest.mark.long
+def test_the_whole_path_is_there_for_the_keyboard(triage, page):
+    triage.locator(".tnb-group").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    triage.locator(".tnb-tlabel", has_text="130 instances").wait_for()
+    triage.locator(".tnb-tscroll").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    triage.locator(".tnb-tr.tnb-on[data-position='1']").wait_for()
+    page.keyboard.press("Space")
+    triage.locator(".tnb-tlabel", has_text="129 selected").wait_for()
+    triage.get_by_role("tab", name="Skip 129").focus()
+    page.keyboard.press("Enter")
+    wait = triage.locator(".tnb-primary", has_text="Skip 129 instances")
+    wait.wait_for()
+    triage.locator(".tnb-confirm").focus()
+    page.keyboard.type("triggers.db")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    triage.locator(".tnb-last", has_text="129 done").wait_for()
