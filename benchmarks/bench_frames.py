@@ -189,7 +189,9 @@ def export_all(url: str) -> int:
 def measure(function: Callable[[str], int], url: str, answers: Any) -> None:
     import pyarrow.parquet  # noqa: F401
 
-    tnb.connect(url).failures("no such session")  # imports are not part of it
+    uid = next(iter(tnb.connect(url)))
+    tnb.connect(url).failure_groups(uid)  # imports are not part of it
+    tnb.connect(url).instances(uid)
     before = psutil.Process().memory_info().rss
     started, cpu_started = time.perf_counter(), time.process_time()
     result = function(url)

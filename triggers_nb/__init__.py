@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the same names, for type checkers and editors
+    from triggers_nb.analysis.failure_groups import failure_groups as failure_groups
     from triggers_nb.analysis.lint import lint as lint
     from triggers_nb.core.status import STATUSES as STATUSES
     from triggers_nb.errors import with_context as with_context
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 #: Where each public name lives.
 _MODULES = {
+    "failure_groups": "triggers_nb.analysis.failure_groups",
     "lint": "triggers_nb.analysis.lint",
     "compare": "triggers_nb.plan.comparison",
     "connect": "triggers_nb.workspace",

@@ -128,11 +128,21 @@ class StoreView:
         uids = self._uids(Selection(pattern, FAILED, since, until))
         return frames.read_failures(self._source, uids, payloads, max_results)
 
-    def failure_groups(self, pattern: str | None = None, **filters: Any) -> pd.DataFrame:
-        """Group the failures of all sessions by cause; takes what `failures` takes."""
+    def failure_groups(
+        self,
+        pattern: str | None = None,
+        *,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        max_results: int | None = frames.MAX_INSTANCES,
+    ) -> pd.DataFrame:
+        """Group the failures of all sessions by cause (`triggers_nb.analysis.failure_groups.GROUPS`), largest first.
+
+        Takes what `failures` takes; `max_results` bounds the failures that are looked at.
+        """
         from triggers_nb.analysis.failure_groups import failure_groups
 
-        return failure_groups(self.failures(pattern, **filters))
+        return failure_groups(self.failures(pattern, since=since, until=until, max_results=max_results))
 
     def stuck(
         self,

@@ -181,3 +181,13 @@ def test_what_an_instance_blocks(ws: tnb.Workspace) -> None:
     assert "t_second" in [blocked.task for blocked in ws[UID].impact(first)]
     with pytest.raises(UnknownName):
         ws[UID].impact("t_no#0")
+
+
+def test_failures_are_grouped(ws: tnb.Workspace) -> None:
+    groups = ws.failure_groups()
+
+    assert groups["n_instances"].tolist() == [1]
+    assert groups["exception_type"].tolist() == ["builtins.ValueError"]
+    assert groups["fingerprint"].tolist() == ws.failures()["fingerprint"].tolist()
+    assert tnb.failure_groups(ws.failures())["fingerprint"].tolist() == groups["fingerprint"].tolist()
+    assert ws.failure_groups("nothing*").empty
