@@ -111,7 +111,7 @@ def connect(
     return Workspace(
         store,
         make_access(store, mode, env),
-        manager=trigger_managers.get_class(manager) if isinstance(manager, str) else manager,
+        manager=_manager_class(manager),
         actor=actor or current_actor(),
         runner=runner,
         celery_app=celery_app,
@@ -119,6 +119,14 @@ def connect(
         redactor=Redactor.from_environment() if redact else None,
         allow_manager_change=allow_manager_change,
     )
+
+
+def _manager_class(manager: str | type[TriggerManager] | None) -> type[TriggerManager] | None:
+    if isinstance(manager, str):
+        return trigger_managers.get_class(manager)
+    if manager is None or (isinstance(manager, type) and issubclass(manager, TriggerManager)):
+        return manager
+    raise TypeError(f"manager={brief(manager)}: expected the key of a manager, or a subclass of TriggerManager")
 
 
 class Workspace(StoreView):

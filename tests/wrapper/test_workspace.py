@@ -108,6 +108,7 @@ def test_a_shared_storage_of_which_nothing_is_said_is_production(shared: str) ->
         ({"env": 3}, ValueError, "env=3"),
         ({"handover": "later"}, ValueError, "handover='later'"),
         ({"manager": "no-such"}, UnknownKey, "no-such"),
+        ({"manager": dict}, TypeError, "subclass of TriggerManager"),
         ({"runner": "threding"}, UnknownKey, "threading"),
     ],
 )
