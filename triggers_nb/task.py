@@ -42,6 +42,8 @@ logger = logging.getLogger("triggers_nb.task")
 
 #: How long a retry may wait.
 MAX_COOLDOWN_S = 1e9
+#: The highest level of a message that is kept; what is above counts as this.
+MAX_LEVEL = 2**31 - 1
 
 #: Task classes by name; a class is in here once it is defined.
 _task_classes: dict[str, type[TriggerTask]] = {}
@@ -277,7 +279,7 @@ class _LevelLogger(LoggerAdapter):
         self._context = context
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
-        self._context.log_level = max(self._context.log_level, level)
+        self._context.log_level = max(self._context.log_level, min(level, MAX_LEVEL))
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().log(level, msg, *args, **kwargs)
 
@@ -464,7 +466,6 @@ class InstanceRun:
         except InvalidValue as error:
             # Metadata or kwargs of a retry or skip that cannot be stored.
             self._fail(error, logging.NOTSET)
-
 
     def _commit_end(self, action: str, decide: Callable[[Work], object]) -> None:
         """Commit how the instance ended; as long as its lease stands, what was done is not lost to a lock."""

@@ -1,6 +1,7 @@
 """Cells hold what was put into them, and say so when they cannot be read."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -125,9 +126,12 @@ def test_links_of_a_damaged_cell_are_an_error_that_names_it(cell: str, data: byt
         rec.links_of(cell, data)
 
 
-@pytest.mark.parametrize("status", [-1, 8])
-def test_a_status_that_there_is_not_is_damage(status: int) -> None:
-    damaged = rec.encode_record(msgspec.structs.replace(RECORDS["i:t#0"], status=status))
+@pytest.mark.parametrize(
+    "found",
+    [{"status": -1}, {"status": 8}, {"index": -1}, {"log_level": 2**63}, {"stamps": b""}, {"stamps": STAMPS * 2}],
+)
+def test_what_no_instance_has_is_damage(found: dict[str, Any]) -> None:
+    damaged = rec.encode_record(msgspec.structs.replace(RECORDS["i:t#0"], **found))
     with pytest.raises(StorageError, match="cannot be read"):
         rec.decode_record("i:t#0", damaged)
     with pytest.raises(StorageError, match="cannot be read"):

@@ -17,7 +17,7 @@ from triggers_nb.manager import TriggerManager
 from triggers_nb.patcher import AttrPatcher
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage
-from triggers_nb.task import Retry, StatusChange, TaskContext, TriggerTask, rebuild_manager, run_instance
+from triggers_nb.task import MAX_LEVEL, Retry, StatusChange, TaskContext, TriggerTask, rebuild_manager, run_instance
 
 Body = Callable[[TriggerTask, TaskContext], Any]
 
@@ -533,6 +533,14 @@ def test_the_highest_level_is_recorded(logging_task: Callable[..., TaskInstance]
     assert instance.log_level == instance.metadata["logLevel"] == logging.WARNING
     assert instance.log_level_name == "WARNING"
     assert instance.logs_resolved
+
+
+@pytest.mark.parametrize("level", [2**31, 2**63, 2**70])
+def test_a_level_beyond_all_others_is_recorded_as_the_highest(
+    logging_task: Callable[..., TaskInstance], level: int
+) -> None:
+    instance = logging_task(level)
+    assert (instance.status, instance.log_level) == ("finished", MAX_LEVEL)
 
 
 def test_without_messages_there_is_no_level(run: Callable[..., TaskInstance]) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -123,20 +123,26 @@ class LatestRecord(msgspec.Struct, frozen=True, array_like=True):
     fired_us: int
 
 
+#: A number that is not negative and that every column can hold, checked when it is decoded.
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+#: A block of moments.
+Stamps = Annotated[bytes, msgspec.Meta(min_length=_STAMPS.size, max_length=_STAMPS.size)]
+
+
 class InstanceRecord(msgspec.Struct, frozen=True, array_like=True):
     """One execution of a task."""
 
     task: str
-    index: int
+    index: Number
     #: Position in `STATUSES`.
     status: StatusCode
     #: Block of `STAMPS`.
-    stamps: bytes
+    stamps: Stamps
     parent: str | None = None
-    depth: int = 0
+    depth: Number = 0
     #: Retries by the task itself since the last start from outside.
-    retries: int = 0
-    log_level: int = 0
+    retries: Number = 0
+    log_level: Number = 0
     logs_resolved: bool = False
     exception_type: str | None = None
     exception_message: str | None = None
@@ -164,13 +170,13 @@ class InstanceRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The fields of an `InstanceRecord` before its payloads, for reading many of them."""
 
     task: str
-    index: int
+    index: Number
     status: StatusCode
-    stamps: bytes
+    stamps: Stamps
     parent: str | None = None
-    depth: int = 0
-    retries: int = 0
-    log_level: int = 0
+    depth: Number = 0
+    retries: Number = 0
+    log_level: Number = 0
     logs_resolved: bool = False
     exception_type: str | None = None
     exception_message: str | None = None
