@@ -218,12 +218,20 @@ class StaleTarget(StorageError):
         The cell that has moved on.
     """
 
-    def __init__(self, uid: str, cell: str, expected: int, found: int) -> None:
+    def __init__(self, uid: str, cell: str, expected: int, found: int, *, is_epoch: bool = False) -> None:
         self.uid, self.cell, self.expected, self.found = uid, cell, expected, found
-        super().__init__(
-            f"{cell!r} of session {uid!r} is at revision {found}, the plan saw revision {expected}: "
-            "someone changed it in between. Make the plan again."
-        )
+        if is_epoch:
+            became = "deleted and made again" if found and expected else "made" if found else "deleted"
+            what = f"session {uid!r} was {became}"
+        else:
+            kind = _CELLS.get(cell[:2], "")
+            what = f"{kind} {cell[2:]!r} of session {uid!r}" if kind else f"session {uid!r}"
+            what += f" has changed (it is at revision {found}, {expected} was seen)"
+        super().__init__(f"{what} since the plan was made, so nothing of it was changed: make the plan again")
+
+
+#: What the names of cells begin with, and what they hold.
+_CELLS = {"i:": "instance", "c:": "task", "t:": "task", "g:": "trigger", "k:": "trigger"}
 
 
 class PlanUsed(StorageError):

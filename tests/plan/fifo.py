@@ -52,3 +52,7 @@ def task_that(outcome: Any) -> type[TriggerTask]:
             return outcome
 
     return Ends
+
+
+def waiting() -> list[str]:
+    return [instance.name for _, instance in _queue]

@@ -497,7 +497,7 @@ class _Transaction:
         if epoch is not None:
             session.need((rec.HEAD,))
             if session.epoch != epoch:
-                raise StaleTarget(session.uid, rec.HEAD, epoch, session.epoch)
+                raise StaleTarget(session.uid, rec.HEAD, epoch, session.epoch, is_epoch=True)
         session.need(expected)
         for cell, revision in expected.items():
             session.get(cell)

@@ -1,0 +1,263 @@
+"""The journal: what was executed, on disk before the next step begins, without secrets, and as Python that runs."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+import triggers_nb as tnb
+from tests.plan import fifo
+from tests.plan.flights import FAILS, connect, make_fleet, make_flight, status
+from triggers_nb.journal import JournalError
+from triggers_nb.plan.frames import JOURNAL
+
+
+def test_each_step_is_a_line_and_a_row(journal):
+    ws = make_fleet(2, actor="ada")
+    plan = ws.plan.replay(ws.failures().sort_values("session_uid"))
+    ws["f1"].skip("t_import#0")
+
+    result = plan.execute(reason="planes found")
+
+    frame = ws.journal()
+    assert list(frame.columns) == JOURNAL.names
+    last = frame.tail(2)
+    assert list(last["outcome"]) == ["done", "refused"]
+    assert list(last["session_uid"]) == ["f0", "f1"]
+    assert set(last["plan_id"]) == {plan.plan_id}
+    assert set(last["action_id"]) == {result.action_id}
+    assert set(last["actor"]) == {"ada"}
+    assert set(last["reason"]) == {"planes found"}
+    assert last["new_instance"].iloc[0] == "t_import#1"
+    assert last["python"].iloc[0] == "ws['f0'].replay('t_import#0', reason='planes found')"
+    assert str(frame["at"].dtype) == "datetime64[us, UTC]"
+    assert len(journal.read_text().splitlines()) == len(frame)
+    assert stat.S_IMODE(journal.stat().st_mode) == 0o600
+
+
+def test_nothing_secret_reaches_the_disk_and_kwargs_are_patches(journal):
+    ws = make_fleet(1, actor="ada@example.org")
+    session = ws["f0"]
+
+    session.replay(
+        "t_import#0",
+        merge_kwargs={"scheduled": {"plane": "N1", "token": "tok-123456789"}},
+        reason="asked ada@example.org, password=swordfish",
+    )
+    session.fire("noticed", {"api_key": "abcdefgh12345678"})
+
+    text = journal.read_text()
+    for secret in ("tok-123456789", "ada@example.org", "swordfish", "hunter2", "abcdefgh12345678"):
+        assert secret not in text
+    line = ws.journal("lines")[-2]["python"]
+    assert "merge_kwargs={'scheduled': {'plane': 'N1', 'token': '[redacted:" in line
+    assert "carrier" not in line, "what stays is not repeated"
+
+
+def test_the_journal_of_a_workspace_is_of_its_storage():
+    make_fleet(1)
+    elsewhere = connect("memory://elsewhere")
+
+    assert len(elsewhere.journal()) == 0
+    assert list(elsewhere.journal().columns) == JOURNAL.names
+    assert elsewhere.journal("python") == ""
+
+
+def state_without_times(ws):
+    """What two storages have in common after the same changes: all but moments, tokens and tracebacks."""
+    state = {}
+    for uid in sorted(ws):
+        storage = ws.session(uid).storage
+        state[uid] = (
+            {
+                name: (each.status, each.kwargs, each.metadata.get("result"), each.metadata.get("note"))
+                for name, each in storage.instances.items()
+            },
+            {name: config.serialize() for name, config in storage.tasks.items()},
+            storage.latest_kwargs,
+        )
+    return state
+
+
+def test_the_python_of_the_journal_makes_the_same_changes_in_a_copy():
+    # Given changes of every kind, with values of every kind
+    ws = connect("memory://original")
+    ws.store.clear()
+    fifo.forget()
+    odd = {
+        "at": datetime(2013, 2, 8, 6, tzinfo=UTC),
+        "wait": timedelta(minutes=5),
+        "price": Decimal("1.50"),
+        "id": UUID(int=7),
+        "legs": [{"to": "ORD"}],
+        "seats": {1, 2},
+        "raw": b"\x00'",
+        "text": "line\nbreak '\"\\ ☃",
+        "nothing": None,
+    }
+    for uid in ("f0", "f'1"):
+        make_flight(ws, uid, {"plane": None, "crew": {"n": 4, "names": ["x"]}})
+    session = ws["f0"]
+    session.replay("t_import#0", merge_kwargs={"scheduled": {"crew": {"n": 5}, "odd": odd}}, reason='it\'s "found"')
+    fifo.drain(FAILS)
+    session.replay("t_import#1", kwargs={"scheduled": {"crew": {"names": []}}})
+    fifo.drain(FAILS)
+    session.replay("t_import#2", kwargs={})
+    fifo.drain(FAILS)
+    session.skip("t_import#3", cascade=True, result=odd)
+    ws["f'1"].update_status("t_import#0", "finished", {"note": odd}, cascade=True, cascade_kwargs={"seats": 3})
+    ws["f'1"].update_metadata("t_import#0", {"note": "done"})
+    ws["f'1"].configure({"t_more": {"after": ["more"], "run": "x", "withParams": {"more": {"n": 1}}}})
+    ws["f'1"].fire("more", odd, once=True)
+    ws.session("made by a firing").fire("go")
+    fifo.drain(FAILS)
+    code = ws.journal("python")
+
+    # When the journal is run line by line in another storage, where the work ends alike
+    copy = connect("memory://copy")
+    copy.store.clear()
+    namespace = {"ws": copy}
+    for line in code.splitlines():
+        exec(line, namespace)
+        fifo.drain(FAILS)
+
+    # Then everything is as in the first
+    assert state_without_times(copy) == state_without_times(ws)
+
+
+def test_python_with_something_redacted_is_refused_naming_the_path():
+    ws = make_fleet(1)
+    ws["f0"].fire("noticed", {"password": "hunter2"})
+
+    with pytest.raises(ValueError, match=r"password.*this stands for one that was hidden"):
+        exec(ws.journal("python").splitlines()[-1], {"ws": ws})
+
+
+def test_lines_that_a_crash_has_cut_off_spoil_no_other(journal):
+    ws = make_fleet(1)
+    n = len(ws.journal())
+    with journal.open("ab") as file:
+        file.write(b'{"version": 1, "at": "2026-')
+
+    ws["f0"].fire("noticed")
+    with journal.open("ab") as file:
+        file.write(b'\xff\xfe\n[]\n{"version": 99}\n')
+
+    assert len(ws.journal()) == n + 1
+    assert ws.journal("lines")[-1]["target"] == "noticed"
+
+
+KILLED = """
+import os, signal, sys
+import triggers_nb as tnb
+from tests.plan import fifo
+ws = tnb.connect(sys.argv[1], runner=fifo.KEY)
+n = 0
+def watch(*_):
+    global n
+    n += 1
+    if n == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+from triggers_nb.plan.execution import _Execution
+step = _Execution.step
+_Execution.step = lambda self, action: (step(self, action), watch())
+ws.plan.replay(ws.failures().sort_values("session_uid")).execute(progress=False)
+"""
+
+
+def test_lines_survive_a_kernel_that_is_killed(tmp_path, journal):
+    url = f"sqlite:///{tmp_path}/killed.db"
+    ws = make_fleet(8, url)
+    n = len(ws.journal())
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, url], env={**os.environ, "PYTHONPATH": "."}, check=False)
+
+    assert killed.returncode == -signal.SIGKILL
+    assert list(ws.journal()["session_uid"])[n:] == ["f0", "f1", "f2", "f3"]
+    assert [status(ws, f"f{i}") for i in range(8)] == ["replayed"] * 4 + ["failed"] * 4
+
+
+APPENDING = """
+import sys
+import triggers_nb as tnb
+from tests.plan import fifo
+ws = tnb.connect(f"memory://{sys.argv[1]}", runner=fifo.KEY)
+session = ws.create("s", {"t_x": {"after": ["x"], "run": "x"}})
+for n in range(100):
+    session.fire("noticed", {"n": n, "text": "x" * 3000})
+"""
+
+
+def test_several_processes_append_without_mixing_their_lines(journal):
+    names = ["a", "b", "c"]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", APPENDING, name], env={**os.environ, "PYTHONPATH": "."})
+        for name in names
+    ]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert len(lines) == 3 * 101
+    for name in names:
+        own = [line for line in lines if line["url"] == f"memory://{name}"]
+        assert [line["seq"] for line in own] == sorted(line["seq"] for line in own)
+        assert len(own) == 101
+
+
+def test_threads_append_without_mixing_their_lines(journal):
+    ws = make_fleet(4)
+    n = len(ws.journal())
+
+    def fire(uid):
+        for number in range(50):
+            ws[uid].fire("noticed", {"n": number, "text": "x" * 3000})
+
+    threads = [threading.Thread(target=fire, args=(f"f{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(ws.journal()) == n + 200
+
+
+def test_a_journal_that_cannot_be_written_is_said_before_anything_changes(tmp_path, monkeypatch):
+    make_fleet(1)
+    monkeypatch.setenv("TRIGGERS_JOURNAL", str(tmp_path))
+    ws = connect()
+    plan = ws["f0"].plan.replay("t_import#0")
+
+    with pytest.raises(JournalError, match="nothing was changed: set TRIGGERS_JOURNAL"):
+        plan.execute()
+    assert status(ws) == "failed"
+    assert not plan.is_used
+
+
+def test_a_journal_that_fails_on_the_way_is_reported_with_the_change(monkeypatch):
+    ws = make_fleet(2)
+    plan = ws.plan.replay(ws.failures())
+    monkeypatch.setattr(
+        "triggers_nb.journal.JournalWriter.write", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full"))
+    )
+
+    result = plan.execute()
+
+    assert result.counts == {"done": 2}
+    assert result.frame["error"].str.contains("the journal could not be written.*disk full").all()
+
+
+def test_recorded_reasons_are_shown_redacted_in_frames_of_events():
+    ws = make_fleet(1)
+    ws["f0"].replay("t_import#0", reason="password=swordfish")
+
+    assert "swordfish" not in ws["f0"].events().to_string()
+    assert "swordfish" not in ws.journal().to_string()
+    assert tnb.connect("memory://flights", redact=False)["f0"].events()["reason"].str.contains("swordfish").any()
