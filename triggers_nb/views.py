@@ -60,6 +60,9 @@ class StoreView:
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def __bool__(self) -> bool:
+        return True
+
     def _ipython_key_completions_(self) -> list[str]:
         return list(islice(self, MAX_COMPLETIONS))
 

@@ -446,9 +446,27 @@ def test_wrong_moments_are_refused(wrong: Any) -> None:
     [
         ({"status": "faild"}, InvalidStatus),
         ({"status": ["failed", 3]}, InvalidStatus),
+        ({"status": []}, ValueError),
         ({"pattern": 3}, TypeError),
     ],
 )
 def test_wrong_selections_are_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         Selection(**arguments)
+
+
+@pytest.mark.parametrize(("task", "error"), [([], ValueError), ([3], TypeError)])
+def test_wrong_tasks_are_refused(task: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="task="):
+        Wanted.parse(None, task, False)
+
+
+def test_a_long_read_shows_its_progress_to_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triggers_nb.analysis import reading
+
+    assert reading.progress_bar(10, "instances()").disable
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    shown = reading.progress_bar(10, "instances()")
+    assert not shown.disable
+    assert shown.delay == reading.PROGRESS_AFTER_S
+    shown.close()

@@ -146,10 +146,18 @@ def _caller_level() -> int:
 
 
 def progress_bar(total: int | None, call: str) -> Any:
-    """Make a progress bar that shows itself once the read has become a long one."""
+    """Make a progress bar that shows itself once the read has become a long one, to a person who can see it."""
     from tqdm.auto import tqdm
 
-    return tqdm(total=total, desc=call, unit=" sessions", delay=PROGRESS_AFTER_S, leave=False)
+    in_notebook = any(base.__module__ == "tqdm.notebook" for base in tqdm.__mro__)
+    return tqdm(
+        total=total,
+        desc=call,
+        unit=" sessions",
+        delay=PROGRESS_AFTER_S,
+        leave=False,
+        disable=False if in_notebook else None,
+    )
 
 
 def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: int) -> Iterator[Batched]:

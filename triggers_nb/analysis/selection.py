@@ -96,27 +96,44 @@ def parse_moment(value: object, now_us: int, name: str = "since") -> int:
 
 
 def parse_statuses(value: Statuses | None) -> tuple[str, ...]:
-    """Read one status or several; none at all means any.
+    """Read one status or several; None means any.
 
     Raises
     ------
     InvalidStatus
         If there is no such status.
+    ValueError
+        If it is an empty list.
     """
     if value is None:
         return ()
-    return tuple(check_status(status) for status in ([value] if isinstance(value, str) else list(value)))
+    return tuple(check_status(status) for status in _at_least_one(value, "status"))
 
 
 def parse_names(value: str | Iterable[str] | None, name: str) -> frozenset[str]:
-    """Read one name or several; none at all means any."""
+    """Read one name or several; None means any.
+
+    Raises
+    ------
+    TypeError
+        If one of them is no name.
+    ValueError
+        If it is an empty list.
+    """
     if value is None:
         return frozenset()
-    names = [value] if isinstance(value, str) else list(value)
+    names = _at_least_one(value, name)
     for each in names:
         if not isinstance(each, str):
             raise TypeError(f"{name}={brief(value)}: expected a name or several, found {brief(each)}")
     return frozenset(names)
+
+
+def _at_least_one(value: str | Iterable[str], name: str) -> list[str]:
+    found = [value] if isinstance(value, str) else list(value)
+    if not found:
+        raise ValueError(f"{name}={brief(value)}: expected at least one, or None for any")
+    return found
 
 
 def check_limit(value: object) -> None:
