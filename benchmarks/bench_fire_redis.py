@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import secrets
 import statistics
 import subprocess
 import tempfile
@@ -35,6 +36,17 @@ SIZES = (1, 100, 1_000, 10_000)
 CONFIGURATION = {"t_seat": {"after": [], "andEvery": "boarded", "run": "bench.Seat"}}
 KWARGS = {"passenger": 17, "seat": "11C"}
 SCRIPT = "return 1"
+#: What a firing writes, without looking at anything.
+WRITES = """
+redis.call('ZADD', KEYS[7], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[8], ARGV[1], ARGV[3])
+redis.call('HSET', KEYS[5], ARGV[3], ARGV[4])
+redis.call('XADD', KEYS[4], '*', 'id', ARGV[5], 'at', ARGV[1], 'data', ARGV[6])
+redis.call('HSET', KEYS[2], 't:t_seat', ARGV[7], 'k:boarded', ARGV[8])
+redis.call('HSET', KEYS[3], ARGV[3], ARGV[9])
+redis.call('HSET', KEYS[1], 'seq', ARGV[1], 'modified', ARGV[1], '#n:t_seat', 1, '#unresolved', 1, '#s:scheduled', 1)
+return 1
+"""
 PROCESSES = 4
 
 
@@ -68,24 +80,22 @@ def open_manager(store: Store, uid: str) -> TriggerManager:
 
 
 class Sessions:
-    """Managers of sessions that have `size` instances, or hardly more: each session is used a few times only."""
+    """Managers of sessions that have `size` instances, or hardly more: each is used for a few rounds only."""
 
-    def __init__(self, store: Store, size: int, name: str) -> None:
-        self.store, self.size, self.name = store, size, name
-        self.numbers = itertools.count()
-        self.left = 0
+    def __init__(self, store: Store, size: int, rounds: int, name: str) -> None:
+        self.uses = max(1, size // 20)
+        self.managers = [self._fill(store, size, f"{name}-{size}-{n}") for n in range(-(-rounds // self.uses))]
 
-    def next(self) -> TriggerManager:
-        """A manager that has fired before."""
-        if not self.left:
-            self.uid = f"{self.name}-{self.size}-{next(self.numbers)}"
-            self.manager = open_manager(self.store, self.uid)
-            self.manager.update_configuration(CONFIGURATION)
-            for _ in range(self.size):
-                self.manager.fire("boarded", KWARGS)
-            self.left = max(1, self.size // 20)
-        self.left -= 1
-        return self.manager
+    def _fill(self, store: Store, size: int, uid: str) -> TriggerManager:
+        manager = open_manager(store, uid)
+        manager.update_configuration(CONFIGURATION)
+        for _ in range(size):
+            manager.fire("boarded", KWARGS)
+        return manager
+
+    def __getitem__(self, number: int) -> TriggerManager:
+        """A manager, which has fired before, for a round."""
+        return self.managers[number // self.uses]
 
 
 class Traffic:
@@ -118,39 +128,47 @@ def timed(act: Callable[[], object]) -> float:
 
 def bench_sizes(url: str, rounds: int) -> None:
     store, client = open_store(url), redis.Redis.from_url(url, protocol=2)
-    sha = client.script_load(SCRIPT)
-    key = keys_of("order-17").head
-    kept = {size: Sessions(store, size, "kept") for size in SIZES}
-    new = {size: Sessions(store, size, "new") for size in SIZES}
+    sha, sha_of_writes = client.script_load(SCRIPT), client.script_load(WRITES)
+    key, keys = keys_of("order-17").head, keys_of("written")
+    data = [secrets.token_bytes(size) for size in (30, 16, 280, 20, 60, 150)]
+    kept = {size: Sessions(store, size, rounds, "kept") for size in SIZES}
+    new = {size: Sessions(store, size, rounds, "new") for size in SIZES}
     times: dict[tuple[str, int], list[float]] = {}
 
     def note(what: str, size: int, act: Callable[[], object]) -> None:
         times.setdefault((what, size), []).append(timed(act))
 
-    for _ in range(rounds):
+    for n in range(rounds):
+        arguments = [time.time_ns(), "written", f"i:t_seat#{n}", *data]
         for size in SIZES:
-            manager = kept[size].next()
-            uid = new[size].next().storage.uid
-            note("bare", 0, lambda: client.evalsha(sha, 1, key, "argument"))  # after what was prepared
+            manager, uid = kept[size][n], new[size][n].storage.uid
             note("bare", size, lambda: client.evalsha(sha, 1, key, "argument"))
+            note("writes", size, lambda a=arguments: client.evalsha(sha_of_writes, 9, *keys, *a))  # type: ignore[misc]
             note("kept", size, lambda m=manager: m.fire("boarded", KWARGS))  # type: ignore[misc]
             note("new", size, lambda u=uid: open_manager(store, u).fire("boarded", KWARGS))  # type: ignore[misc]
     bare = statistics.median(itertools.chain.from_iterable(times["bare", size] for size in SIZES))
-    print(f"One firing, medians of {rounds}; a bare EVALSHA takes {bare * 1e6:,.0f} µs")
+    writes = statistics.median(itertools.chain.from_iterable(times["writes", size] for size in SIZES))
+    print(
+        f"One firing, medians of {rounds}; a bare EVALSHA takes {bare * 1e6:,.0f} µs, one that makes the same seven "
+        f"writes unchecked {writes * 1e6:,.0f} µs"
+    )
     for what, limit in (("new", 4.0), ("kept", 2.0)):
         medians = {size: statistics.median(times[what, size]) for size in SIZES}
         shown = ", ".join(
             f"{size:,}: {median * 1e6:,.0f} µs = {median / bare:.2f} ×" for size, median in medians.items()
         )
         growth = medians[SIZES[-1]] / medians[SIZES[0]]
-        print(f"  {what:<4} manager  {shown}; expected ≤ {limit} ×. Largest/smallest {growth:.2f}, expected ≤ 1.2")
+        print(
+            f"  {what:<4} manager  {shown}; expected ≤ {limit} ×. Largest/smallest {growth:.2f}, expected ≤ 1.2. "
+            f"{medians[SIZES[-1]] / writes:.2f} × the unchecked writes"
+        )
 
 
 def count_traffic(url: str) -> None:
     store, client = open_store(url), redis.Redis.from_url(url, protocol=2)
     print("Traffic of one firing, hand-over aside")
     for size in (SIZES[0], SIZES[-1]):
-        manager = Sessions(store, size, "traffic").next()
+        manager = Sessions(store, size, 1, "traffic")[0]
         uid = manager.storage.uid
         acts = {
             "new": lambda u=uid: open_manager(store, u).fire("boarded", KWARGS),  # type: ignore[misc]

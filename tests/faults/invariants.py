@@ -9,7 +9,7 @@ from triggers_nb.recovery import recover
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.store import Store
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 def recover_all(store: Store, **options: object) -> Counter[str]:

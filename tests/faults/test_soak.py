@@ -20,8 +20,8 @@ from triggers_nb.recovery import recover
 
 N_SESSIONS = 12
 #: Firing processes that are started in all, and how often each fires at most.
-N_FIRING = 12
-FIRES_EACH = 150
+N_FIRING = 9
+FIRES_EACH = 100
 CONFIGURATION = {
     "t_a": {"after": [], "andEvery": "start", "run": "tests.Slow"},
     "t_b": {"after": [], "andEvery": "t_a", "run": "tests.Flaky"},
@@ -95,7 +95,7 @@ def check_session(session: Session) -> int:
 
 @pytest.mark.long
 def test_nothing_is_lost_and_nothing_runs_twice(own_redis, start_worker, distribution, monkeypatch):
-    monkeypatch.setenv("TRIGGERS_GRACE_S", "2")
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "5")
     monkeypatch.setenv("TRIGGERS_LEASE_S", "3")
     sessions = [Session(own_redis, f"soak-{n}") for n in range(N_SESSIONS)]
     for session in sessions:
@@ -118,7 +118,7 @@ def test_nothing_is_lost_and_nothing_runs_twice(own_redis, start_worker, distrib
     fired = Counter(each for session in sessions for each in fired_ids(session))
     assert set(fired.values()) == {1}
     assert acknowledged <= set(fired)
-    assert len(acknowledged) > 300
+    assert len(acknowledged) > 150
     lost = sum(check_session(session) for session in sessions)
     assert lost <= chaos.n_kills
     print(f"{len(fired)} firings, {chaos.n_kills} workers killed, {lost} instances lost, {dict(done)}")
