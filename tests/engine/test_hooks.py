@@ -198,6 +198,7 @@ def test_the_error_of_a_cascades_hook_goes_to_the_log(
     assert statuses()["t_pass#0"] == "finished"
     messages = [record.getMessage() for record in caplog.records]
     assert any("_post_fire" in message and "'t_pass'" in message for message in messages)
+    assert not any("could not be run" in message for message in messages)
 
 
 class Finaliser(TriggerManager):
