@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from triggers_nb import runners
+from triggers_nb import runners, settings
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import NoRunner, TaskNotFound, UnknownKey
@@ -20,6 +20,7 @@ from triggers_nb.patcher import AttrPatcher
 from triggers_nb.runners.base import BaseTaskRunner
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.cache import CacheStorageBackend
 from triggers_nb.storages.memory import MemoryStore
 from triggers_nb.task import rebuild_manager, run_instance
 from triggers_nb.testing import DevNullTask, PassThruTask
@@ -391,13 +392,50 @@ def test_a_process_ends_only_when_what_was_handed_over_has_run(tmp_path: Path) -
     url = f"sqlite:///{tmp_path / 'sessions.db'}"
     ended = subprocess.run([sys.executable, "-c", SCRIPT, url], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
-    from triggers_nb.storages.cache import CacheStorageBackend
-
     storage = CacheStorageBackend("exit", url)
     assert {each.status for each in storage} == {"finished"}
     assert sorted(each.metadata["result"]["n"] for each in storage.instances_of_task("t_a").values()) == list(range(40))
     assert len(storage.instances_of_task("t_b")) == 40
     storage.store.close()
+
+
+COOLING = """
+import sys
+from triggers_nb import CacheStorageBackend, TriggerManager, TriggerTask
+
+class Cooling(TriggerTask):
+    name = "script.Cooling"
+    def _run(self, context):
+        raise self.retry(cooldown=3600)
+
+manager = TriggerManager(CacheStorageBackend("exit", sys.argv[1]))
+manager.update_configuration({"t_a": {"after": ["go"], "run": "script.Cooling"}})
+manager.fire("go")
+"""
+
+
+def test_a_process_does_not_wait_for_cooldowns(tmp_path: Path) -> None:
+    storage = CacheStorageBackend("exit", f"sqlite:///{tmp_path / 'sessions.db'}")
+    subprocess.run([sys.executable, "-c", COOLING, storage.store.url], timeout=60, check=True)
+    # what waits is not lost: it is due when its time has come
+    assert {each.name: each.status for each in storage} == {"t_a#0": "replayed", "t_a#1": "scheduled"}
+    assert pending(storage)["t_a#1"] > 3_600_000_000
+    storage.store.close()
+
+
+@pytest.mark.parametrize("variable", ["TRIGGERS_GRACE_S", "TRIGGERS_LEASE_S"])
+@pytest.mark.parametrize("value", ["soon", "-1", "0", "nan", "inf", "1e12"])
+def test_a_setting_that_makes_no_sense_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=f"{variable}='{value}': expected a positive number of seconds"):
+        settings.grace_s() if variable == "TRIGGERS_GRACE_S" else settings.lease_s()
+
+
+def test_it_is_one_before_anything_is_committed(manager: TriggerManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "soon")
+    with pytest.raises(ValueError, match="TRIGGERS_GRACE_S"):
+        manager.fire("go")
+    assert not manager.storage.exists()
 
 
 def test_a_forked_child_waits_only_for_its_own_work(
