@@ -691,8 +691,11 @@ def _refuse_damaged(work: Work, instance: str) -> None:
     """Raise, before the commit, if the instance could not be read after it; nothing else is decided by its task."""
     parts = rec.split_instance_name(instance)
     loaded = work.session.cells.get(rec.CONFIG + parts[0]) if parts else None
-    if loaded is not None and loaded.record is None:
+    if loaded is None or parts is None:
+        return
+    if loaded.record is None:
         raise StorageError(f"session {work.session.uid!r} is damaged: the configuration of {instance!r} is missing")
+    TaskConfig.from_record(parts[0], loaded.record)  # type: ignore[arg-type]
 
 
 def _name_of(instance: object) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import triggers_nb as tnb
+from triggers_nb.core.codec import encode_value
+from triggers_nb.core.records import ConfigRecord, Raw, encode_record
 from triggers_nb.errors import StorageError, UnreadableSession
 from triggers_nb.manager import TriggerManager
 from triggers_nb.storages.base import BaseTriggerStorage
@@ -15,6 +17,10 @@ from triggers_nb.storages.sqlite import SqliteStore
 
 UID = "order-17"
 DAMAGE = [b"", b"\xc1", b"\x05", b"\x91" * 5000, b"cos\nsystem\n"]
+#: Well-formed, but with static kwargs that are none.
+FORGED = ConfigRecord(
+    "app.Ship", ("packed", "paid"), None, (), None, Raw(encode_value({"paid": [1]})), Raw(encode_value({}))
+)
 
 
 @pytest.fixture
@@ -98,6 +104,7 @@ def test_a_firing_that_meets_damage_changes_nothing(
     assert dump(path) == before
 
 
+@pytest.mark.parametrize("config", [b"\xc1", encode_record(FORGED)])
 @pytest.mark.parametrize(
     "change",
     [
@@ -111,10 +118,11 @@ def test_a_change_whose_outcome_could_not_be_read_is_not_made(
     manager: TriggerManager,
     damage: Callable[[str, bytes], None],
     path: Path,
+    config: bytes,
 ) -> None:
-    damage("c:t_ship", b"\xc1")
+    damage("c:t_ship", config)
     before = dump(path)
 
-    with pytest.raises(StorageError, match="cell 'c:t_ship' cannot be read"):
+    with pytest.raises(StorageError, match=r"'(c:)?t_ship' cannot be read"):
         change(TriggerManager(BaseTriggerStorage(UID, manager.storage.store)))
     assert dump(path) == before

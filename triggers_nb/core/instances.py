@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from triggers_nb.core import status as st
 from triggers_nb.core.codec import decode_value
 from triggers_nb.core.records import STAMPS, ConfigRecord, InstanceRecord, read_stamps
+from triggers_nb.errors import StorageError
 
 
 class TaskConfig:
@@ -59,10 +60,19 @@ class TaskConfig:
 
     @classmethod
     def from_record(cls, name: str, record: ConfigRecord) -> TaskConfig:
-        """Build it from what is stored."""
-        params = decode_value(record.with_params)
+        """Build it from what is stored.
+
+        Raises
+        ------
+        StorageError
+            If that is damaged.
+        """
+        params, extra = decode_value(record.with_params), decode_value(record.extra)
+        mappings = (params, extra, *(params.values() if isinstance(params, dict) else ()))
+        if not all(isinstance(each, dict) for each in mappings):
+            raise StorageError(f"the configuration of task {name!r} cannot be read: its directives are no mappings")
         config = cls(name, record.after, record.run, record.unless, record.using, params, record.and_every)
-        config.extra = decode_value(record.extra)
+        config.extra = extra
         return config
 
     def __str__(self) -> str:
