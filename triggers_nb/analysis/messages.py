@@ -70,12 +70,13 @@ _DATE: Final = (
     rf"(?:{_WEEKDAY}(?:\d{{4}}-\d\d?-\d\d?|\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}|\d{{1,2}}[ -]{_MONTH}[ -]\d{{4}}"
     rf"|{_MONTH}\s{{1,2}}\d{{1,2}}(?:,? \d{{4}})?)(?:[T ,]\s?{_CLOCK}(?: \d{{4}})?)?|(?:\d+ days?, )?{_CLOCK})(?!\w)"
 )
+_QUOTATION_MARKS: Final = frozenset(["''", '""', "“”", "„“", "„”", "«»", "‘’", "「」"])
 #: From a quote to its like; one within a word is an apostrophe, and one that is missing was cut off.
 _QUOTES: Final = r"""(?:'(?:(?:[^'\\\n]|\\.|'(?=\w))*+'|[^\n]*$)|"(?:(?:[^"\\\n]|\\.|"(?=\w))*+"|[^\n]*$))"""
 _DAY: Final = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
 _WORD: Final = r"""[^\s,;()\[\]{}'"=<>|“”„«»‘’「」]"""
 _TOKENS: Final = re.compile(
-    rf"(?P<plain>(?:(?!(?i:http|status|localhost)|{_DAY}|[A-Fa-f]{{8}}|[A-Z]{{2,4}}\b)[A-Za-z_]++(?:[,.:;!?]?\s|$))++)"
+    rf"(?P<plain>(?<!=)(?:(?!(?i:http|status|localhost)|{_DAY}|[A-Fa-f]{{8}}|[A-Z]{{2,4}}\b)[A-Za-z_]++(?:[,.:;!?]?\s|$))++)"
     rf"|(?P<mask>{_WORD}*+(?:<\*>(?:(?!(?i:http|status)){_WORD}++)?)++)"
     r"|(?P<status>(?<!\w)(?i:http|(?:http )?status(?:[ _]code)?|http error)[ :=]{1,3}[1-5]\d\d(?!\w))"
     r"|(?P<redacted>\[redacted:[^\]\n]{0,99}\])"
@@ -155,7 +156,7 @@ def _mask_all(found: re.Match[str]) -> str:
 def _keep_names(found: re.Match[str]) -> str:
     if found.lastgroup in ("quoted", "typographic"):
         quoted = found[0].lstrip("bruf")
-        if quoted[-1] in "'\"“”»’」" and is_identifier(quoted[1:-1]):
+        if quoted[0] + quoted[-1] in _QUOTATION_MARKS and is_identifier(quoted[1:-1]):
             return found[0]
     return _mask_all(found)
 
@@ -221,5 +222,10 @@ def _join_lines(text: str) -> str:
 def _drop_repetitions(text: str) -> str:
     """Leave one of equal items in a row: a message about three rows says no more than one about two."""
     for separator in ("; ", ", "):
-        text = separator.join(item for item, _ in itertools.groupby(text.split(separator)))
+        groups = itertools.groupby(text.split(separator), key=_strip_introduction)
+        text = separator.join(next(items) for _, items in groups)
     return text
+
+
+def _strip_introduction(item: str) -> str:
+    return item.rpartition(": ")[2]

@@ -87,8 +87,8 @@ class _Reader:
     def read(self, line: str) -> None:
         if line in _HEADERS:
             self._read_header()
-        elif line in _LINKS and not self._in_quotes():
-            self._finish_all()
+        elif line in _LINKS:
+            self._finish_one() if self._in_quotes() else self._finish_all()
             self.begin(_LINKS[line])
         elif self.state == _MESSAGE:
             self._read_message(line)
@@ -142,12 +142,13 @@ class _Reader:
             type=self.type, message=message, frames=tuple(self.frames), link=self.link, members=tuple(self.members)
         )
 
-    def _finish_all(self) -> None:
-        """Put down what was read; what a message quotes comes before the exception whose message it is."""
-        if self.state == _START and not self.around:
-            return
+    def _finish_one(self) -> None:
         if self.state != _START:
             self.done.append(self._take())
+
+    def _finish_all(self) -> None:
+        """Put down what was read; what a message quotes comes before the exception whose message it is."""
+        self._finish_one()
         while self.around:
             self.done.append(msgspec.structs.replace(self.around.pop(), link="quoted"))
 
