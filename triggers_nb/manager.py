@@ -411,7 +411,7 @@ class TriggerManager:
 
         Raises
         ------
-        NoRunner, HandoverRefused, UnknownKey
+        NoRunner, HandoverRefused, UnknownKey, SettingError
             Saying why.
         """
         if self.storage.handover == "defer":
@@ -421,6 +421,8 @@ class TriggerManager:
         for task in {record.task for record in step.scheduled}:
             config: rec.ConfigRecord = step.records.get(rec.CONFIG + task) or session.get(rec.CONFIG + task)  # type: ignore[assignment]
             choice = self.choose_runner(config)
+            if not choice.runner.crosses_processes:
+                settings.heartbeat_s()  # what the work will run under: a lease that makes no sense is told now
             if (
                 self.storage.refuse_threading
                 and not choice.runner.crosses_processes

@@ -38,3 +38,13 @@ def test_a_heartbeat_that_comes_too_late_is_refused(monkeypatch):
 
     with pytest.raises(settings.SettingError, match="expected less than the lease, TRIGGERS_LEASE_S=6"):
         settings.heartbeat_s()
+
+
+@pytest.mark.parametrize("variable", ["TRIGGERS_LEASE_S", "TRIGGERS_HEARTBEAT_S"])
+def test_work_that_could_not_run_here_is_not_scheduled(monkeypatch, variable, manager):
+    manager.update_configuration({"t_a": {"after": ["go"], "run": "app.Task"}})
+    monkeypatch.setenv(variable, "soon")
+
+    with pytest.raises(settings.SettingError, match=f"{variable}='soon'"):
+        manager.fire("go")
+    assert (list(manager.storage.instances), manager.storage.latest_kwargs) == ([], {})
