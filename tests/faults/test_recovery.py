@@ -14,7 +14,7 @@ from tests.faults.invariants import check_invariants, recover_all
 from triggers_nb.core.failures import describe
 from triggers_nb.errors import WorkerLost
 from triggers_nb.recovery import MAX_FAILURES_IN_A_ROW, recover
-from triggers_nb.runners.base import task_runners
+from triggers_nb.runners.base import left_of_cooldown_s, task_runners
 from triggers_nb.runners.threads import ThreadingTaskRunner
 
 TWO_STEPS = {
@@ -316,3 +316,20 @@ def test_recovery_says_in_the_log_what_it_cannot_do(session, caplog):
     assert recover(session.store) == {"failed": 1}
 
     assert "NoRunner" in caplog.text
+
+
+def test_a_retry_that_is_handed_over_again_waits_for_what_is_left_of_its_cooldown(session):
+    # Given a retry whose hand-over has failed, as the broker is down
+    session.configure(t_flaky={"after": ["start"], "run": "tests.Flaky"})
+    session.manager.storage.runner = "threading"
+    session.manager.fire("start")
+    ThreadingTaskRunner.join_all()
+    assert session.statuses() == {"t_flaky#0": "replayed", "t_flaky#1": "finished"}
+
+    # Then it waits for less than before, and for nothing once the cooldown is over
+    clone = session["t_flaky#1"]
+    assert clone.cooldown == 0.1
+    clone.metadata["cooldown"] = 3600
+    assert 3000 < left_of_cooldown_s(clone) < 3600
+    clone.metadata["cooldown"] = 1e-6
+    assert left_of_cooldown_s(clone) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from triggers_nb.registry import Registry
@@ -45,6 +46,14 @@ class BaseTaskRunner(ABC):
 
     def check(self, manager: TriggerManager, run: str) -> None:  # noqa: B027 most runners refuse nothing
         """Raise, before anything is committed, if this runner can never take work of that manager and task class."""
+
+
+def left_of_cooldown_s(task_instance: TaskInstance) -> float:
+    """Return how long a scheduled instance has still to wait; less than its cooldown if it is handed over again."""
+    if not task_instance.cooldown:
+        return 0.0
+    scheduled_at: datetime = task_instance.metadata["timestamps"]["scheduled"]
+    return max(0.0, task_instance.cooldown - (datetime.now(UTC) - scheduled_at).total_seconds())
 
 
 #: Task runners by entry point.

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from triggers_nb.core.instances import TaskInstance
 from triggers_nb.errors import HandoverRefused, StorageError, WorkerLost
 from triggers_nb.manager import TriggerManager, refuse_local_classes, trigger_managers
 from triggers_nb.recovery import recover
-from triggers_nb.runners.base import BaseTaskRunner
+from triggers_nb.runners.base import BaseTaskRunner, left_of_cooldown_s
 from triggers_nb.storages.base import BaseTriggerStorage, storage_backends
 from triggers_nb.task import TriggerTask, find_task, merge, run_instance, watch_tasks, worker_actor
 
@@ -59,7 +59,7 @@ class CeleryTaskRunner(BaseTaskRunner):
                 "storage_id": storage.store.storage_id,
                 "trigger_kwargs": _portable(merge(task_instance.config.with_params, task_instance.kwargs)),
             },
-            countdown=_countdown_s(task_instance),
+            countdown=left_of_cooldown_s(task_instance) or None,
             # For Celery's events; it would write out all kwargs.
             kwargsrepr=f"{task_instance.name} of session {storage.uid!r}",
         )
@@ -259,14 +259,6 @@ def _manager(sent: Mapping[str, Any], app: celery.Celery) -> TriggerManager:
         )
     own = storage.derive(provenance=Provenance(actor=worker_actor("celery")), fallback_runner="celery", celery_app=app)
     return trigger_managers.get_class(sent["manager_type"])(own)
-
-
-def _countdown_s(instance: TaskInstance) -> float | None:
-    """What is left of an instance's cooldown."""
-    if not instance.cooldown:
-        return None
-    since: datetime = instance.metadata["timestamps"]["scheduled"]
-    return max(0.0, instance.cooldown - (datetime.now(UTC) - since).total_seconds())
 
 
 def _portable(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.errors import TaskNotFound
 from triggers_nb.manager import TriggerManager
-from triggers_nb.runners.base import BaseTaskRunner
+from triggers_nb.runners.base import BaseTaskRunner, left_of_cooldown_s
 from triggers_nb.task import TriggerTask, find_task, rebuild_manager, run_instance
 
 logger = logging.getLogger("triggers_nb.runners.threads")
@@ -42,7 +42,7 @@ class ThreadingTaskRunner(BaseTaskRunner):
         task_class = self.resolve(task_instance.config.run)
         own = rebuild_manager(manager, self.name)
         name = task_instance.name
-        delay_s = task_instance.cooldown if self.respect_cooldown else 0
+        delay_s = left_of_cooldown_s(task_instance) if self.respect_cooldown else 0.0
         _pool.submit(lambda: run_instance(own, name, task_class), delay_s)
 
     def resolve(self, target: str) -> type[TriggerTask]:
