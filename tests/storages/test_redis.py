@@ -9,7 +9,7 @@ from redis.crc import key_slot
 
 from tests.storages.contract import ODD_NAMES, applied, change, change_after, make, refused, seen
 from tests.storages.redis_servers import Proxy, RedisPlace, RedisServer
-from triggers_nb.errors import InvalidValue, StorageError
+from triggers_nb.errors import DamagedSession, InvalidValue, StorageError
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.redis_layout import BUCKETS, head_key, keys_of, split_due_member
 from triggers_nb.storages.store import Cell, Commit, Store
@@ -264,6 +264,20 @@ def test_a_value_that_was_damaged_is_told(redis_place: RedisPlace) -> None:
     server.admin.hset(keys_of("s").head, "seq", "damaged")
     with pytest.raises(StorageError):
         store.commit("s", change(epoch=made.epoch))
+
+
+@pytest.mark.parametrize("field", ["epoch", "seq", "modified", "head", "#n"])
+def test_a_damaged_session_does_not_hide_the_others(redis_place: RedisPlace, field: str) -> None:
+    store, server = redis_place.open(), redis_place.servers[0]
+    for uid in ("other", "s"):
+        make(store, uid, writes={"head": b"x"}, counts={"n": 1})
+    server.admin.hset(keys_of("s").head, field, "damaged")
+
+    with pytest.raises(DamagedSession, match="session 's' is damaged"):
+        list(store.states(["s"]))
+    assert next(iter(store.states(["other"])))[1] is not None
+    found = {summary.uid: (summary.counts, summary.head) for summary in store.summaries(uids=["other", "s"])}
+    assert found == {"other": ({"n": 1}, b"x"), "s": ({}, b"")}
 
 
 def test_what_is_left_of_a_session_whose_head_was_evicted_is_not_taken_for_a_new_ones(redis_place: RedisPlace) -> None:

@@ -34,6 +34,7 @@ from zlib import crc32
 
 import msgspec
 
+from triggers_nb.core.codec import DAMAGE
 from triggers_nb.errors import InvalidValue, StorageError
 from triggers_nb.storages.store import Cell, DueItem, SessionState, StoredEvent, Summary, View
 
@@ -169,7 +170,19 @@ def decode_counts(head: Mapping[bytes, bytes]) -> dict[str, int]:
 
 
 def decode_summaries(uids: Sequence[str], heads: Sequence[Mapping[bytes, bytes]]) -> list[Summary | None]:
-    """What a listing says of sessions; None for each whose head says that there is none."""
+    """What a listing says of sessions; None for each whose head says that there is none.
+
+    Of one that is damaged, nothing but that it is there: it is listed, and told of by whoever reads its head.
+    """
+    try:
+        return _summaries(uids, heads)
+    except (StorageError, *DAMAGE):
+        if len(uids) == 1:
+            return [Summary(uid=uids[0], epoch=0, seq=0, created_us=0, modified_us=0, counts={}, head=b"")]
+    return [found for uid, head in zip(uids, heads, strict=True) for found in decode_summaries([uid], [head])]
+
+
+def _summaries(uids: Sequence[str], heads: Sequence[Mapping[bytes, bytes]]) -> list[Summary | None]:
     data = iter(decode_cells([head[b"head"] for head in heads if b"epoch" in head and b"head" in head]))
     return [_summary(uid, head, data) if b"epoch" in head else None for uid, head in zip(uids, heads, strict=True)]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from triggers_nb.core.codec import DAMAGE
 from triggers_nb.core.records import INSTANCE
+from triggers_nb.errors import DamagedSession, StorageError
 from triggers_nb.storages import redis_scripts as scripts
 from triggers_nb.storages.redis_client import RedisClient
 from triggers_nb.storages.redis_connections import Command
@@ -49,7 +51,7 @@ class StateReader:
         for uid, each, size in zip(uids, keys, sizes, strict=True):
             seen = next(parts) if size <= CELLS_AT_ONCE else None
             same = seen is not None and _is_same(seen[0], to_pairs(seen[4]))
-            states.append(self._decode(*seen[1:]) if seen is not None and same else self._read_alone(uid, each))
+            states.append(self._decode(uid, *seen[1:]) if seen is not None and same else self._read_alone(uid, each))
         return states
 
     def _commands(self, keys: Keys) -> tuple[Command, ...]:
@@ -70,9 +72,9 @@ class StateReader:
             instances = self._scan(keys.instances) if self._wants_instances else []
             due, head = self._client.call_many([("HGETALL", keys.due), ("HGETALL", keys.head)])
             if _is_same(before, to_pairs(head)):
-                return self._decode(cells, instances, due, head)
+                return self._decode(uid, cells, instances, due, head)
         head, cells, instances, due = scripts.state(self._client, uid)
-        return self._decode(cells, instances, due, head)
+        return self._decode(uid, cells, instances, due, head)
 
     def _scan(self, key: bytes) -> list[bytes]:
         found: list[bytes] = []
@@ -83,9 +85,12 @@ class StateReader:
             if cursor == b"0":
                 return found
 
-    def _decode(self, cells: Any, instances: Any, due: Any, head: Any) -> SessionState | None:
+    def _decode(self, uid: str, cells: Any, instances: Any, due: Any, head: Any) -> SessionState | None:
         there = [*cells, *instances] if self._wants_instances else cells
-        return decode_state(to_pairs(head), there, due, self._prefixes)
+        try:
+            return decode_state(to_pairs(head), there, due, self._prefixes)
+        except (StorageError, *DAMAGE) as error:
+            raise DamagedSession(uid, str(error)) from error
 
 
 def _is_same(before: Sequence[bytes | None], head: dict[bytes, bytes]) -> bool:
