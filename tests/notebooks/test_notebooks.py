@@ -24,6 +24,7 @@ def outputs(tmp_path_factory):
         directory = tmp_path_factory.mktemp(name)
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("TRIGGERS_URL", f"sqlite:///{directory / 'notebook.db'}")
+            environment.setenv("TRIGGERS_JOURNAL", str(directory / "journal.jsonl"))
             client = NotebookClient(read(name), timeout=240, resources={"metadata": {"path": str(directory)}})
             executed = client.execute()
         return [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
@@ -51,6 +52,26 @@ def test_a_notebook_runs_from_top_to_bottom(name, outputs):
     assert [output for output in said if output.output_type == "error"] == []
     assert [output.text for output in said if output.get("name") == "stderr" and "Warning" in output.text] == []
     assert any("text/html" in output.get("data", {}) for output in said)
+
+
+def test_the_custom_manager_is_previewed_compared_and_does_what_was_said(outputs):
+    shown = "\n".join(
+        "".join(text)
+        for output in outputs("03_custom_manager")
+        for text in (output.get("text"), *output.get("data", {}).values())
+        if text
+    )
+
+    for fact in (
+        "triggers_nb.demo.manager:FlightsManager",
+        "FlightsManager._post_fire",
+        "Replay 19 instances in 19 sessions: 19 done",
+        "2 distinct differences in kwargs",
+        "2013-02-08/AA413-JFK-SJU",
+        "18 sessions are finalised, as predicted",
+        "].replay(",
+    ):
+        assert fact in shown
 
 
 def test_the_blizzard_shows_what_failed_and_ends_with_nothing_open(outputs):

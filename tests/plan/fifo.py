@@ -28,7 +28,8 @@ def drain(outcomes: Mapping[str, Any]) -> list[str]:
     ran = []
     while _queue:
         manager, instance = _queue.popleft()
-        run = InstanceRun(manager, instance.name, task_that(outcomes[instance.config.name]))
+        run = InstanceRun(manager, instance.name, Ends)
+        run.task = Ends(outcomes[instance.config.name])
         try:
             run.claim()
         except ClaimRefused:  # it was resolved meanwhile
@@ -42,16 +43,17 @@ def forget() -> None:
     _queue.clear()
 
 
-def task_that(outcome: Any) -> type[TriggerTask]:
-    class Ends(TriggerTask):
-        is_registered = False
+class Ends(TriggerTask):
+    is_registered = False
 
-        def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
-            if isinstance(outcome, Exception):
-                raise outcome
-            return outcome
+    def __init__(self, outcome: Any = None) -> None:
+        super().__init__()
+        self.outcome = outcome
 
-    return Ends
+    def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
 
 
 def waiting() -> list[str]:

@@ -1,7 +1,9 @@
 """What a preview says is what an execution does: random configurations, histories, managers with hooks, and plans."""
 
+import logging
 import os
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -28,6 +30,14 @@ quick = settings(max_examples=100, suppress_health_check=list(HealthCheck), dead
 long = settings(quick, max_examples=int(os.environ.get("PREVIEW_EXAMPLES", "4000")))
 
 Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Nobody keeps what thousands of clumsy hooks log."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 def rows_of(workspace: Workspace, uid: str, after: int) -> Rows:

@@ -204,7 +204,8 @@ class _Trial:
         self.step, self.origin, self.is_first = waiting.step, "cascade", True
         self.is_known = assumed is not None
         self.certainty = waiting.certainty if self.is_known else "if_succeeds"
-        run = InstanceRun(self._manager(), name, _task_with(assumed))
+        run = InstanceRun(self._manager(), name, Assuming)
+        run.task = Assuming(assumed)
         try:
             run.claim()
             run.body()
@@ -262,18 +263,19 @@ class _Trial:
         return waiting
 
 
-def _task_with(assumed: Assumed | None) -> type[TriggerTask]:
-    """A task that does nothing but end like this."""
+class Assuming(TriggerTask):
+    """A task that does nothing but end as it is assumed to."""
 
-    class Assuming(TriggerTask):
-        is_registered = False
+    is_registered = False
 
-        def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
-            if isinstance(assumed, BaseException):
-                raise assumed
-            return assumed
+    def __init__(self, assumed: Assumed | None = None) -> None:
+        super().__init__()
+        self.assumed = assumed
 
-    return Assuming
+    def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
+        if isinstance(self.assumed, BaseException):
+            raise self.assumed
+        return self.assumed
 
 
 def overridden_hooks(cls: type[TriggerManager]) -> list[str]:
