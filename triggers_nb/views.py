@@ -64,7 +64,7 @@ class StoreView:
         return True
 
     def _ipython_key_completions_(self) -> list[str]:
-        return list(islice(self, MAX_COMPLETIONS))
+        return self._source.store.uids()[:MAX_COMPLETIONS]
 
     def sessions(
         self,
@@ -241,14 +241,14 @@ class StoreView:
         return self._source.store.url, "sessions", None
 
     def _uids(self, selection: Selection) -> list[str]:
-        return [summary.uid for summary in selection.summaries(self._source.store)]
+        return selection.uids(self._source.store)
 
     def _check_uid(self, uid: object) -> None:
         if not isinstance(uid, str):
             raise TypeError(f"a session's UID is text, not {brief(uid)}")
         if uid in self:
             return
-        known = list(islice(self, MAX_SEARCHED))
+        known = self._source.store.uids()[:MAX_SEARCHED]
         raise UnknownSession(uid, known, hint=f"{self._source.store.url} has {_counted(known)}")
 
 

@@ -80,16 +80,17 @@ histories = st.lists(steps, min_size=1, max_size=25)
 class History:
     """A session and all that it ever was."""
 
-    def __init__(self, store: Any = None) -> None:
+    def __init__(self, store: Any = None, uid: str = UID) -> None:
+        self.uid = uid
         self.store = MemoryStore() if store is None else store
         #: State after each commit, by sequence number.
         self.states: dict[int, SessionState] = {}
-        storage = BaseTriggerStorage(UID, self.store).derive(runner=Nowhere.name, observer=self._observe)
+        storage = BaseTriggerStorage(uid, self.store).derive(runner=Nowhere.name, observer=self._observe)
         self.manager = TriggerManager(storage)
         self.manager.update_configuration(FIRST)
 
     def _observe(self, outcome: Any) -> None:
-        state = self.store.state(UID)
+        state = self.store.state(self.uid)
         assert state is not None
         self.states[state.seq] = state
 

@@ -191,3 +191,16 @@ def test_failures_are_grouped(ws: tnb.Workspace) -> None:
     assert groups["fingerprint"].tolist() == ws.failures()["fingerprint"].tolist()
     assert tnb.failure_groups(ws.failures())["fingerprint"].tolist() == groups["fingerprint"].tolist()
     assert ws.failure_groups("nothing*").empty
+
+
+def test_uids_are_listed_like_summaries(store: Store) -> None:
+    for n in (3, 1, 2):
+        History(store, uid=f"order-{n}")
+    summaries = list(store.summaries())
+    middle = summaries[1].modified_us
+
+    assert store.uids() == [summary.uid for summary in summaries] == ["order-2", "order-1", "order-3"]
+    assert store.uids(since_us=middle) == ["order-2", "order-1"]
+    assert store.uids(until_us=middle) == ["order-3"]
+    store.delete("order-1")
+    assert store.uids() == ["order-2", "order-3"]

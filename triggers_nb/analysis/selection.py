@@ -170,14 +170,25 @@ class Selection:
 
     def summaries(self, store: Store) -> Iterator[Summary]:
         """Read the summaries of these sessions, last changed first."""
-        now_us = store.now_us()
-        since_us = None if self.since is None else parse_moment(self.since, now_us, "since")
-        until_us = None if self.until is None else parse_moment(self.until, now_us, "until")
+        since_us, until_us = self._span(store)
         names = [STATUS_COUNT + status for status in self.statuses]
         matches = _matcher(self.pattern)
         for summary in store.summaries(since_us=since_us, until_us=until_us):
             if matches(summary.uid) and (not names or any(summary.counts.get(name, 0) > 0 for name in names)):
                 yield summary
+
+    def uids(self, store: Store) -> list[str]:
+        """Read the UIDs of these sessions, last changed first; some may have expired meanwhile."""
+        if self.statuses:
+            return [summary.uid for summary in self.summaries(store)]
+        since_us, until_us = self._span(store)
+        matches = _matcher(self.pattern)
+        return [uid for uid in store.uids(since_us=since_us, until_us=until_us) if matches(uid)]
+
+    def _span(self, store: Store) -> tuple[int | None, int | None]:
+        now_us = store.now_us()
+        since_us = None if self.since is None else parse_moment(self.since, now_us, "since")
+        return since_us, None if self.until is None else parse_moment(self.until, now_us, "until")
 
 
 def _matcher(pattern: str | None) -> Callable[[str], object]:

@@ -141,7 +141,7 @@ class RedisStore(Store):
         self, *, since_us: int | None = None, until_us: int | None = None, uids: Sequence[str] | None = None
     ) -> Iterator[Summary]:
         listed = uids is None
-        chosen = self._list_uids(since_us, until_us) if uids is None else uids
+        chosen = self.uids(since_us=since_us, until_us=until_us) if uids is None else uids
         for start in range(0, len(chosen), HEADS_AT_ONCE):
             some = chosen[start : start + HEADS_AT_ONCE]
             heads = self._client.call_many([("HGETALL", head_key(uid)) for uid in some])
@@ -152,7 +152,7 @@ class RedisStore(Store):
                 if summary is not None and _is_within(summary.modified_us, since_us, until_us):
                     yield summary
 
-    def _list_uids(self, since_us: int | None, until_us: int | None) -> list[str]:
+    def uids(self, *, since_us: int | None = None, until_us: int | None = None) -> list[str]:
         bounds = ("-inf" if since_us is None else since_us, "+inf" if until_us is None else f"({until_us}")
         listings = self._client.call_many(
             [("ZRANGEBYSCORE", bucket.listing, *bounds, "WITHSCORES") for bucket in ALL_BUCKETS]

@@ -142,13 +142,16 @@ class SqliteStore(Store):
     def summaries(
         self, *, since_us: int | None = None, until_us: int | None = None, uids: Sequence[str] | None = None
     ) -> Iterator[Summary]:
-        span = (-(2**63) if since_us is None else since_us, 2**63 - 1 if until_us is None else until_us)
+        span = _span(since_us, until_us)
         for batch in in_batches(self._listed(*span) if uids is None else uids, SUMMARIES_BATCH):
             with Transaction(self._pool) as db:
                 found = read_summaries(db, batch, self.now_us())
             for uid in batch:
                 if uid in found and span[0] <= found[uid].modified_us < span[1]:
                     yield found[uid]
+
+    def uids(self, *, since_us: int | None = None, until_us: int | None = None) -> list[str]:
+        return self._listed(*_span(since_us, until_us))
 
     def _listed(self, since_us: int, until_us: int) -> list[str]:
         statement = f"""SELECT uid FROM session WHERE modified_us >= ? AND modified_us < ? AND {LIVE}
@@ -362,3 +365,7 @@ def _view(db: Connection, session: _Row, names: Collection[str]) -> View:
 
 def _microseconds(seconds: float) -> int:
     return round(seconds * 1e6)
+
+
+def _span(since_us: int | None, until_us: int | None) -> tuple[int, int]:
+    return (-(2**63) if since_us is None else since_us, 2**63 - 1 if until_us is None else until_us)

@@ -207,6 +207,13 @@ class Store(ABC):
         order is that of the first moment, what is said of a session is of the moment when it was read.
         """
 
+    def uids(self, *, since_us: int | None = None, until_us: int | None = None) -> list[str]:
+        """UIDs of what `summaries` lists, in its order; some may have expired meanwhile.
+
+        A store may know a shorter way than this.
+        """
+        return [summary.uid for summary in self.summaries(since_us=since_us, until_us=until_us)]
+
     @abstractmethod
     def events(self, uid: str, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """Events with a greater sequence number than `after`, oldest first; empty if the session does not exist."""
