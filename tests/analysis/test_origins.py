@@ -2,7 +2,7 @@
 
 import pytest
 
-from triggers_nb.analysis.origins import find_application, find_origin
+from triggers_nb.analysis.origins import Origin, find_application, find_origin
 from triggers_nb.analysis.tracebacks import parse
 
 APPLICATION = {
@@ -42,7 +42,7 @@ LIBRARIES = {
 
 @pytest.mark.parametrize(("file", "module"), APPLICATION.items())
 def test_the_application_is_what_is_in_no_library(file: str, module: str) -> None:
-    assert find_origin(file) == type(find_origin(file))("application", module)
+    assert find_origin(file) == Origin("application", module)
 
 
 @pytest.mark.parametrize(("file", "module"), LIBRARIES.items())

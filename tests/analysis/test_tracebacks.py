@@ -196,7 +196,8 @@ def test_nothing_is_a_problem(text: str) -> None:
     "unit",
     [
         '  File "', '  File "a", line 1, in f\n', '", line 1', f"{HEADER}\n", "  | a\n", '"""\n', "E: \n",
-        f'E: """\n{HEADER}\n', "  +-+---------------- 1 ----------------\n    | x: y\n", f"\n{CONTEXT}\n\n{HEADER}\nE\n",
+        f'E: """\n{HEADER}\n', "  +-+---------------- 1 ----------------\n    | x: y\n",
+        f"\n{CONTEXT}\n\n{HEADER}\nE\n",
     ],
 )  # fmt: skip
 def test_a_megabyte_of_anything_is_read(unit: str) -> None:

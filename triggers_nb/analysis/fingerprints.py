@@ -54,8 +54,8 @@ def fingerprint(
     Returns
     -------
     str
-        ``v1-`` and twelve hexadecimal digits. The same on every machine, in every process, for every version of
-        Python.
+        ``v1-`` and twelve hexadecimal digits, the same on every machine and in every process. (Where a new version of
+        Python or of a library words a message differently, the fingerprint is another one.)
 
     Examples
     --------

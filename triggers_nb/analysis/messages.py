@@ -21,7 +21,7 @@ _INTERPRETER: Final = re.compile(
     r"unsupported operand type|not supported between instances|required (?:positional|keyword-only) argument"
     r"|unexpected keyword argument|multiple values for|object (?:is not|has no|cannot|does not)|can only concatenate"
 )
-_IDENTIFIER: Final = re.compile(r"[^\W\d]+(?:\.[^\W\d]+)*$")
+_IDENTIFIER: Final = re.compile(r"[^\W\d]+(?:[.-][^\W\d]+)*$")
 
 #: Names of things, although there are digits in them.
 _NAMES: Final = re.compile(
@@ -37,8 +37,8 @@ _ACRONYMS: Final = re.compile(
     r"|URI|URL|UTC|UTF|UUID|XML|YAML|ZIP"
 )
 _EXTENSION: Final = re.compile(
-    r"[\w-][\w.-]*\.(?:csv|tsv|txt|json|jsonl|xml|ya?ml|toml|ini|cfg|parquet|feather|xlsx?|pdf|html?|log|db|sqlite3?|py|ipynb|zip"
-    r"|gz|tgz|bz2|xz|tar|bin|dat|png|jpe?g|svg|tmp|lock|pickle|pkl|sql)$",
+    r"[\w-][\w.-]*\.(?:csv|tsv|txt|json|jsonl|xml|ya?ml|toml|ini|cfg|parquet|feather|xlsx?|pdf|html?|log|db|sqlite3?|py"
+    r"|ipynb|zip|gz|tgz|bz2|xz|tar|bin|dat|png|jpe?g|svg|tmp|lock|pickle|pkl|sql)$",
     re.IGNORECASE,
 )
 _HOST: Final = re.compile(
@@ -46,7 +46,9 @@ _HOST: Final = re.compile(
     re.IGNORECASE,
 )
 _ADDRESS: Final = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+$|(?:localhost|[\w-]*[\d.-][\w.-]*):\d{1,5}$|[\da-f]{2}(?:[:-][\da-f]{2}){5}$|[\da-f]*:[\da-f:]*:[\da-f.:%]*$",
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+$"  # mail
+    r"|(?:localhost|[\w-]*[\d.-][\w.-]*):\d{1,5}$"  # host and port
+    r"|[\da-f]{2}(?:[:-][\da-f]{2}){5}$|[\da-f]*:[\da-f:]*:[\da-f.:%]*$",  # MAC, IPv6
     re.IGNORECASE,
 )
 _PATH: Final = re.compile(r"[A-Za-z]:[\\/]|\\\\|~?/[\w.-]|\.{1,2}[\\/]")
@@ -73,10 +75,14 @@ _DATE: Final = (
 _QUOTATION_MARKS: Final = frozenset(["''", '""', "“”", "„“", "„”", "«»", "‘’", "「」"])
 #: From a quote to its like; one within a word is an apostrophe, and one that is missing was cut off.
 _QUOTES: Final = r"""(?:'(?:(?:[^'\\\n]|\\.|'(?=\w))*+'|[^\n]*$)|"(?:(?:[^"\\\n]|\\.|"(?=\w))*+"|[^\n]*$))"""
-_DAY: Final = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun)"
+#: How words begin that are more than words.
+_SPECIAL: Final = (
+    r"(?i:http|status|localhost)|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mon|Tue|Wed|Thu|Fri|Sat|Sun"
+    r"|[A-Fa-f]{8}|[A-Z]{2,4}\b"
+)
 _WORD: Final = r"""[^\s,;()\[\]{}'"=<>|“”„«»‘’「」]"""
 _TOKENS: Final = re.compile(
-    rf"(?P<plain>(?<!=)(?:(?!(?i:http|status|localhost)|{_DAY}|[A-Fa-f]{{8}}|[A-Z]{{2,4}}\b)[A-Za-z_]++(?:[,.:;!?]?\s|$))++)"
+    rf"(?P<plain>(?<!=)(?:(?!{_SPECIAL})[A-Za-z_]++(?:[,.:;!?]?\s|$))++)"
     rf"|(?P<mask>{_WORD}*+(?:<\*>(?:(?!(?i:http|status)){_WORD}++)?)++)"
     r"|(?P<status>(?<!\w)(?i:http|(?:http )?status(?:[ _]code)?|http error)[ :=]{1,3}[1-5]\d\d(?!\w))"
     r"|(?P<redacted>\[redacted:[^\]\n]{0,99}\])"
