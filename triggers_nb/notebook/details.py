@@ -35,10 +35,12 @@ _OWN: Final = frozenset(
 )
 
 
-def detail_html(uid: str, instance: TaskInstance, situation: Situation, redactor: Redactor) -> str:
-    """Return the detail of an instance."""
+def detail_html(
+    uid: str, instance: TaskInstance, situation: Situation, parents: Mapping[str, str], redactor: Redactor
+) -> str:
+    """Return the detail of an instance; `parents` says what each replay is a replay of."""
     metadata = instance.metadata
-    parts = [_head(uid, instance, situation), why_html(situation.explain(instance.name))]
+    parts = [_head(uid, instance, parents), why_html(situation.explain(instance.name))]
     if metadata.get("exceptionInfo"):
         parts.append(traceback_html(redactor.text(str(metadata["exceptionInfo"]))))
     get = f"ws[{uid!r}].storage[{instance.name!r}]"
@@ -61,33 +63,28 @@ def why_html(explanation: Explanation) -> str:
     return f'<p class="tnb-why tnb-s-{css}">{escaped(explanation.sentence)}</p>'
 
 
-def lineage(name: str, instances: Mapping[str, TaskInstance]) -> list[str]:
-    """Return an instance with all that it is a replay of and all replays that led on from it, the oldest first."""
+def lineage(name: str, parents: Mapping[str, str]) -> list[str]:
+    """Return an instance with all that it is a replay of and all replays that led on from it, the oldest first.
+
+    >>> lineage("t_a#1", {"t_a#1": "t_a#0", "t_a#2": "t_a#1", "t_b#1": "t_b#0"})
+    ['t_a#0', 't_a#1', 't_a#2']
+    """
+    first, seen = name, {name}
+    while first in parents and parents[first] not in seen:
+        first = parents[first]
+        seen.add(first)
     clones: dict[str, list[str]] = {}
-    task = name.rpartition("#")[0]
-    for instance in instances.values():
-        above = instance.metadata.get("parent") if instance.config.name == task else None
-        if above:
-            clones.setdefault(str(above), []).append(instance.name)
-    first = name
-    seen = {first}
-    while (parent := _parent(first, instances)) is not None and parent not in seen:
-        seen.add(parent)
-        first = parent
+    for clone, parent in parents.items():
+        clones.setdefault(parent, []).append(clone)
     line = [first]
     for each in line:
         line += [clone for clone in clones.get(each, ()) if clone not in line]
     return line
 
 
-def _parent(name: str, instances: Mapping[str, TaskInstance]) -> str | None:
-    parent = instances[name].metadata.get("parent")
-    return str(parent) if parent in instances else None
-
-
-def _head(uid: str, instance: TaskInstance, situation: Situation) -> str:
+def _head(uid: str, instance: TaskInstance, parents: Mapping[str, str]) -> str:
     facts = " ".join(_facts(instance))
-    family = lineage(instance.name, situation.instances)
+    family = lineage(instance.name, parents)
     said = ""
     if len(family) > 1:
         said = f'<span class="tnb-lineage">lineage {" → ".join(_link(each, instance.name) for each in family)}</span>'

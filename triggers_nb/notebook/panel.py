@@ -37,20 +37,28 @@ class SessionPanel(SurfaceWidget):
         graph = GraphWidget(self.request)
         super().__init__(self.panel, self.panel.look, kind="panel", table=table, graph=graph)
 
+    def publish_first(self) -> None:
+        """Make ready where it is, and the rows."""
+        super().publish_first()
+        self._publish_rows()
+
     def publish(self) -> None:
         """Send what has changed."""
         panel = self.panel
-        rows = panel.rows()
-        self.table.show(rows)
-        with self.table.hold_sync():
-            self.table.current = panel.current or ""
-            self.table.label = plural(len(rows), "instance")
+        self._publish_rows()
         with self.graph.hold_sync():
             self.graph.svg = panel.picture()
             self.graph.current = panel.current_node()
         with self.hold_sync():
             self.level, self.history = panel.level, panel.history()
             super().publish()
+
+    def _publish_rows(self) -> None:
+        rows = self.panel.rows()
+        self.table.show(rows)
+        with self.table.hold_sync():
+            self.table.current = self.panel.current or ""
+            self.table.label = plural(len(rows), "instance")
 
     def _bar(self) -> dict[str, Any]:
         return self.panel.bar()

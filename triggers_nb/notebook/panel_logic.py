@@ -73,14 +73,30 @@ class Moment:
         self.view, self.source = view, source
         self.state = read_state(source, view.uid)
         self.observed_us = source.store.now_us()
+        self._graphs: dict[str, nx.MultiDiGraph[str]] = {}
         self._pictures: dict[str, str] = {}
         self._details: dict[str, str] = {}
 
     @cached_property
+    def _batch(self) -> Batch:
+        return Batch([(self.view.uid, self.state)], Wanted())
+
+    @cached_property
     def rows(self) -> list[Row]:
         """A row for each instance, by task and number."""
-        batch = Batch([(self.view.uid, self.state)], Wanted())
+        batch = self._batch
         return [self._row(batch, position) for position in range(len(batch.rows))]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Names of all instances."""
+        return frozenset(self._batch.names)
+
+    @cached_property
+    def parents(self) -> dict[str, str]:
+        """What each replay is a replay of."""
+        batch = self._batch
+        return {name: row.parent for name, row in zip(batch.names, batch.rows, strict=True) if row.parent is not None}
 
     def _row(self, batch: Batch, position: int) -> Row:
         code = int(batch.codes[position])
@@ -112,6 +128,11 @@ class Moment:
 
     def graph(self, level: str) -> nx.MultiDiGraph[str]:
         """The graph of tasks, or of instances."""
+        if level not in self._graphs:
+            self._graphs[level] = self._build_graph(level)
+        return self._graphs[level]
+
+    def _build_graph(self, level: str) -> nx.MultiDiGraph[str]:
         situation = self.situation
         if level == "task":
             return task_graph(situation.tasks, situation.instances.values(), situation.fired)
@@ -131,8 +152,10 @@ class Moment:
 
     def detail(self, name: str, redactor: Redactor) -> str:
         """The detail of an instance, as HTML; empty if there is none of that name."""
-        if name in self.instances and name not in self._details:
-            self._details[name] = detail_html(self.view.uid, self.instances[name], self.situation, redactor)
+        if name in self.names and name not in self._details:
+            self._details[name] = detail_html(
+                self.view.uid, self.instances[name], self.situation, self.parents, redactor
+            )
         return self._details.get(name, "")
 
 
@@ -184,7 +207,7 @@ class PanelLogic(SurfaceLogic):
         self.look.seen = (moment.state.epoch, moment.state.seq)
         if self.at_seq is None or self.at_seq >= moment.state.seq:
             self.moment, self.at_seq = moment, None
-        if self.current is not None and self.moment is not None and self.current not in self.moment.instances:
+        if self.current is not None and self.moment is not None and self.current not in self.moment.names:
             self.current = None
         if self.current is None and not self.task:
             self._select_first()
@@ -213,7 +236,7 @@ class PanelLogic(SurfaceLogic):
 
     def _do_select(self, message: Mapping[str, Any]) -> None:
         name = str(message.get("id"))
-        if self.moment is None or name not in self.moment.instances or name == self.current:
+        if self.moment is None or name not in self.moment.names or name == self.current:
             return
         self.current, self.task = name, ""
         if self.sheet.kind != "fire":
@@ -225,7 +248,7 @@ class PanelLogic(SurfaceLogic):
         key = json.loads(key) if key.startswith('"') else key
         if self.moment is None:
             return
-        if key in self.moment.instances:
+        if key in self.moment.names:
             self._do_select({"id": key})
         elif group := self.moment.situation.groups.get(key):
             last = len(_URGENCY)

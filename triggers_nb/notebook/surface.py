@@ -64,7 +64,7 @@ class SurfaceWidget(anywidget.AnyWidget):
         super().__init__(live=_live("waiting"), **traits)
         self._follower = Follower(self, look)
         self.on_msg(lambda _widget, content, _buffers: self.request(content))
-        self.publish()
+        self.publish_first()
 
     # Requests -----------------------------------------------------------------------------------------------------
 
@@ -100,6 +100,10 @@ class SurfaceWidget(anywidget.AnyWidget):
         self.error = printable(said_error(error, self.logic.redactor)) if is_shown and error is not None else ""
 
     # State --------------------------------------------------------------------------------------------------------
+
+    def publish_first(self) -> None:
+        """Make ready what is seen first: where it is, and the rows. The rest takes longer."""
+        self.bar = self._bar()
 
     def publish(self) -> None:
         """Send what has changed."""
@@ -213,19 +217,25 @@ class SurfaceWidget(anywidget.AnyWidget):
         return self._twin()["text/plain"]
 
     def _ipython_display_(self, **kwargs: Any) -> None:
-        """Display the twin, which a page that shows the widget hides, and the widget.
+        """Display the widget, and its twin, which a page that shows the widget hides.
 
         JupyterLab prefers a view whose model is gone to the HTML beside it: as an output of its own the twin is there
         when the notebook is opened again.
         """
-        data, _ = self._repr_mimebundle_()
-        view = {_VIEW: data.pop(_VIEW)}
-        display(data, raw=True)  # type: ignore[no-untyped-call]
-        display(view, raw=True)  # type: ignore[no-untyped-call]
+        self._follow()
+        display({_VIEW: self._view()}, raw=True)  # type: ignore[no-untyped-call]
+        with self._lock:
+            self.publish()
+        display(self._twin(), raw=True)  # type: ignore[no-untyped-call]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         self._follow()
-        return {**self._twin(), _VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.model_id}}, {}
+        with self._lock:
+            self.publish()
+        return {**self._twin(), _VIEW: self._view()}, {}
+
+    def _view(self) -> dict[str, Any]:
+        return {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
 
 
 def _live(state: str, note: str = "") -> dict[str, Any]:

@@ -38,6 +38,10 @@ class Triage(SurfaceWidget):
         table = TableWidget(self.request, columns=self.triage.columns(), n_key=2, has_checks=True)
         super().__init__(self.triage, self.triage.look, kind="triage", table=table)
 
+    def publish_first(self) -> None:
+        """Make ready all: it is read already."""
+        self.publish()
+
     def publish(self) -> None:
         """Send what has changed."""
         triage, table = self.triage, self.table

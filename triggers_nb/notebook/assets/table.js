@@ -9,9 +9,9 @@ function idOf(model, row) {
 function initialize({ model }) {
   const receive = (message) => {
     if (!message || !message.patch) return;
-    const rows = model.get("rows");
+    const rows = model.get("rows").slice();
     for (const [index, row] of message.patch) if (index < rows.length) rows[index] = row;
-    model.trigger("tnb:patched");
+    model.set("rows", rows); // never saved: Python has them already
   };
   model.on("msg:custom", receive);
   return () => model.off("msg:custom", receive);
@@ -187,8 +187,6 @@ function render({ model, el }) {
     watch(model, ["current"], draw),
     watch(model, ["unchecked", "label"], () => { say(); draw(); }),
   ];
-  const onPatch = () => (needle ? arrange() : draw());
-  model.on("tnb:patched", onPatch);
   const clock = setInterval(draw, 10000);
   const sized = new ResizeObserver(draw);
   sized.observe(scroller);
@@ -196,7 +194,6 @@ function render({ model, el }) {
   arrange();
   return () => {
     stops.forEach((stop) => stop());
-    model.off("tnb:patched", onPatch);
     clearInterval(clock);
     sized.disconnect();
   };
