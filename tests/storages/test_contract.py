@@ -544,3 +544,20 @@ def test_a_closed_store_opens_again(place: Place) -> None:
     store.close()
     store.close()
     assert store.counts("s") == {}
+
+
+def test_cells_of_many_sessions_are_read_together(store: Store) -> None:
+    uids = [f"s{number}" for number in range(250)]
+    for number, uid in enumerate(uids[:-1]):
+        make(store, uid, writes={"head": b"h", "a": str(number).encode()})
+
+    views = store.read_many({uid: ["a", "absent"] for uid in reversed(uids)})
+
+    assert list(views) == uids[::-1]
+    assert views["s249"] is None
+    for number, uid in enumerate(uids[:-1]):
+        view = views[uid]
+        assert view is not None
+        assert view == store.read(uid, ["a", "absent"], follow=False)
+        assert view.cells["a"].data == str(number).encode()
+    assert store.read_many({}) == {}

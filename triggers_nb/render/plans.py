@@ -18,8 +18,9 @@ _STYLE: Final = """
 .tnb-plan h4{margin:0 0 2px;font-size:14px}
 .tnb-plan p{margin:2px 0}
 .tnb-plan pre{margin:4px 0;padding:4px 8px;background:var(--tnb-raised);white-space:pre-wrap;overflow-wrap:anywhere}
-.tnb-plan table{border-collapse:collapse;margin:4px 0}
-.tnb-plan td,.tnb-plan th{padding:1px 10px 1px 0;text-align:left;border:0;vertical-align:top;overflow-wrap:anywhere}
+.tnb-plan table{border-collapse:collapse;margin:4px 0;color:inherit;font-size:inherit}
+.tnb-plan td{padding:1px 10px 1px 0;text-align:left;border:0;vertical-align:top;overflow-wrap:break-word}
+.tnb-plan td:last-child{overflow-wrap:anywhere}
 .tnb-tag{border:1px solid currentColor;border-radius:4px;padding:0 6px;font-weight:600;font-size:12px}
 """
 

@@ -106,22 +106,29 @@ class SqliteStore(Store):
     # Reading ------------------------------------------------------------------------------------------------------
 
     def read(self, uid: str, names: Iterable[str], *, follow: bool = True) -> View | None:
-        asked = set(names)
         with Transaction(self._pool) as db:
-            found = db.execute(
-                f"SELECT epoch, seq FROM session WHERE uid = ? AND {LIVE}", (uid, self.now_us())
-            ).fetchone()
-            if found is None:
-                return None
-            epoch, seq = found
-            cells = fresh = read_cells(db, epoch, asked)
-            for _ in range(LINK_STEPS if follow else 0):
-                links = missing_links(fresh, asked)
-                if not links:
-                    break
-                asked.update(links)
-                fresh = read_cells(db, epoch, links)
-                cells = {**cells, **fresh}
+            return self._read(db, uid, set(names), LINK_STEPS if follow else 0)
+
+    def read_many(self, names: Mapping[str, Sequence[str]]) -> dict[str, View | None]:
+        views: dict[str, View | None] = {}
+        for batch in in_batches(list(names), STATES_BATCH):
+            with Transaction(self._pool) as db:
+                views.update((uid, self._read(db, uid, set(names[uid]), 0)) for uid in batch)
+        return views
+
+    def _read(self, db: Connection, uid: str, asked: set[str], steps: int) -> View | None:
+        found = db.execute(f"SELECT epoch, seq FROM session WHERE uid = ? AND {LIVE}", (uid, self.now_us())).fetchone()
+        if found is None:
+            return None
+        epoch, seq = found
+        cells = fresh = read_cells(db, epoch, asked)
+        for _ in range(steps):
+            links = missing_links(fresh, asked)
+            if not links:
+                break
+            asked.update(links)
+            fresh = read_cells(db, epoch, links)
+            cells = {**cells, **fresh}
         return View(epoch=epoch, seq=seq, cells=cells)
 
     def counts(self, uid: str) -> dict[str, int] | None:
