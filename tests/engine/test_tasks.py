@@ -464,6 +464,37 @@ def test_a_late_result_is_refused_although_a_replay_runs(
     assert manager.storage.latest_kwargs["t_a"] == {"by": "t_a#1"}
 
 
+def test_a_worker_of_a_deleted_session_ends_nothing_of_the_one_made_again(
+    manager: TriggerManager, define: Callable[..., str], join: Callable[[], None]
+) -> None:
+    # given an instance that runs while its session is deleted, made again, and runs one of the same name
+    started, release = threading.Event(), threading.Event()
+    storage = manager.storage
+
+    def make_again(task: TriggerTask, context: TaskContext) -> Any:
+        storage.store.delete(storage.uid)
+        again = TriggerManager(BaseTriggerStorage(storage.uid, storage.store))
+        again.update_configuration({"t_a": {"after": ["go"], "run": define(wait)}})
+        again.fire("go")
+        started.wait()
+        return {"by": "the old one"}
+
+    def wait(task: TriggerTask, context: TaskContext) -> Any:
+        started.set()
+        release.wait()
+        return {"by": "the new one"}
+
+    manager.update_configuration({"t_a": {"after": ["go"], "run": "app.Task"}})
+    TriggerManager(storage.derive(handover="defer")).fire("go")
+    # when it ends
+    run_instance(rebuild_manager(manager, "test"), "t_a#0", type("Old", (TriggerTask,), {"_run": make_again}))
+    # then the other one is left alone
+    assert storage["t_a#0"].status == "running"
+    release.set()
+    join()
+    assert storage["t_a#0"].metadata["result"] == {"by": "the new one"}
+
+
 def test_a_result_is_not_lost_to_a_lock_that_is_held_for_long(
     run: Callable[..., TaskInstance], storage: BaseTriggerStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
