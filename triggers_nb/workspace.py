@@ -55,6 +55,7 @@ def connect(
         Key or class of the manager that changes go through; by default each session's own.
     mode
         ``"read-write"`` or ``"read-only"``; by default read-write for embedded storages, read-only for shared ones.
+        With ``"read-only"`` a SQLite file has to exist; otherwise it is made when it is first used.
     env
         Name of the environment. A writable shared storage without one counts as ``"production"``, where every change
         has to be confirmed; ``env="dev"`` opts out.
@@ -78,7 +79,7 @@ def connect(
     Raises
     ------
     StorageUrlError
-        If the URL cannot be used.
+        If the URL cannot be used, or ``mode="read-only"`` is asked for a SQLite file that does not exist.
     UnknownKey
         If no manager or runner has that key.
     ValueError
@@ -105,7 +106,7 @@ def connect(
         )
     if handover not in (None, "now", "defer"):
         raise ValueError(f"handover={brief(handover)}: expected 'defer', or None to hand work over at once")
-    store = open_store(default_url() if url is None else absolute_url(url))
+    store = open_store(default_url() if url is None else absolute_url(url), must_exist=mode == "read-only")
     if runner is not None:
         task_runners.get_class(runner)
     return Workspace(

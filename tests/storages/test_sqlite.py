@@ -312,3 +312,37 @@ print(store.counts("s"))
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
     assert not path.with_name(path.name + "-wal").exists()
+
+
+@pytest.fixture
+def settled(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
+    """A store on a file that was closed, in a directory that is not writable: not even for root, who always may."""
+    writer = SqliteStore(path)
+    make(writer, "s", writes={"a": b"1"})
+    writer.close()
+    path.parent.chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda where, mode: (Path(where), mode) != (path.parent, os.W_OK))
+    yield SqliteStore(path)
+    path.parent.chmod(0o755)
+
+
+def test_a_closed_file_in_a_read_only_directory_can_be_read(settled: SqliteStore, path: Path) -> None:
+    view = settled.read("s", ["a"])
+    assert view is not None
+    assert view.cells["a"].data == b"1"
+    assert settled.uids() == ["s"]
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_change_in_a_read_only_directory_is_refused(settled: SqliteStore, path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="readonly database; this process may not write it"):
+        settled.delete("s")
+    assert settled.uids() == ["s"]
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_in_a_read_only_directory_is_told(settled: SqliteStore, path: Path) -> None:
+    path.write_bytes(b"")
+    with pytest.raises(StorageError, match="holds no sessions, and none can be written"):
+        settled.uids()

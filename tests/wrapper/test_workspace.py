@@ -94,6 +94,17 @@ def test_embedded_storages_may_be_changed_and_shared_ones_not(shared: str) -> No
     assert tnb.connect(shared, mode="read-write").mode == "read-write"
 
 
+def test_a_file_that_is_not_there_is_not_made_for_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(StorageUrlError, match=f"there is no file {tmp_path / 'typo.db'}, and nothing was made"):
+        tnb.connect("sqlite:///typo.db", mode="read-only")
+    assert list(tmp_path.iterdir()) == []
+
+    assert tnb.connect("sqlite:///typo.db").sessions().empty
+    assert tnb.connect("sqlite:///typo.db", mode="read-only").sessions().empty
+
+
 def test_a_shared_storage_of_which_nothing_is_said_is_production(shared: str) -> None:
     assert tnb.connect(shared, mode="read-write").env == "production"
     assert tnb.connect(shared, mode="read-write", env="dev").env == "dev"

@@ -63,6 +63,10 @@ _FOR_COMMIT: Final = """
 class SqliteStore(Store):
     """A store in a SQLite file, which is made when it is first used.
 
+    A file in a directory that is not writable, or on a read-only file system, can be read if it was closed cleanly
+    (no ``-wal`` file is beside it). It is read without locks (``mode=ro&immutable=1``), so nobody may change it
+    meanwhile; changes through this store are refused.
+
     Parameters
     ----------
     path : str or path

@@ -2,6 +2,9 @@
 
 SQLite's connections do not survive a fork, and a child that closes an inherited one can damage the file. So before this
 process forks, its pools wait until nobody is at work and close their connections; parent and child open new ones.
+
+A file in a directory that this process may not write is read as it stands, without locks: nobody was at work on it when
+it was closed, or it would have a write-ahead log beside it. It is opened anew for each transaction.
 """
 
 from __future__ import annotations
@@ -64,6 +67,8 @@ class _Connection(sqlite3.Connection):
     """A connection that knows which file it is to, whatever has that name by now."""
 
     file: tuple[int, int] | None = None
+    #: Whether it reads the file as it stands, without locks: it would not notice changes by others.
+    is_immutable = False
 
 
 class SqlitePool:
@@ -111,7 +116,9 @@ class SqlitePool:
         """Keep a connection for whoever needs one next; None if it is of no use any more."""
         with self._lock:
             self._n_used -= 1
-            if connection is not None:
+            if connection is not None and connection.is_immutable:
+                connection.close()
+            elif connection is not None:
                 self._idle.append(connection)
             if self._is_forking:
                 self._gate.notify_all()
@@ -239,8 +246,10 @@ def explain(error: sqlite3.Error, path: Path) -> StorageError:
 
 
 def _open(path: Path) -> _Connection:
+    is_immutable = _is_settled(path)
     connection = sqlite3.connect(
-        path,
+        f"{path.as_uri()}?mode=ro&immutable=1" if is_immutable else path,
+        uri=is_immutable,
         timeout=BUSY_TIMEOUT_S,
         isolation_level=None,
         check_same_thread=False,
@@ -252,15 +261,25 @@ def _open(path: Path) -> _Connection:
         connection.execute("BEGIN")  # another process may be making the tables just now
         version = _check_version(connection, path)
         connection.execute("COMMIT")
-        _set_wal(connection, path)
-        if version == 0:
-            _create_tables(connection, path)
+        if is_immutable and version == 0:
+            raise StorageError(f"{path} holds no sessions, and none can be written: {path.parent} is not writable")
+        if not is_immutable:
+            _set_wal(connection, path)
+            if version == 0:
+                _create_tables(connection, path)
+        connection.is_immutable = is_immutable
         connection.execute(f"PRAGMA busy_timeout = {BUSY_PAUSE_S * 1000:.0f}")
         connection.file = _identify(path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _is_settled(path: Path) -> bool:
+    """Tell whether this process can only read a file, and all of its content is in it."""
+    log = path.with_name(path.name + "-wal")
+    return path.is_file() and not os.access(path.parent, os.W_OK) and not log.exists()
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -55,7 +55,7 @@ def absolute_url(url: str) -> str:
     return f"{scheme}://{rest}"
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, must_exist: bool = False) -> Store:
     """Return this process's store at a URL: the same object each time.
 
     Parameters
@@ -63,11 +63,13 @@ def open_store(url: str) -> Store:
     url : str
         ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``memory://name``, ``redis://…``, ``rediss://…``,
         ``unix://…`` or ``redis+cluster://…``. A file is made when it is first used.
+    must_exist : bool
+        Whether a file that is not there is an error.
 
     Raises
     ------
     StorageUrlError
-        If it names no store.
+        If it names no store, or the file is not there although it must be.
 
     Examples
     --------
@@ -79,6 +81,9 @@ def open_store(url: str) -> Store:
     'sqlite'? Expected a URL such as sqlite:///triggers.db, ...
     """
     absolute = absolute_url(url)
+    path = absolute.removeprefix("sqlite:///")
+    if must_exist and path != absolute and not Path(path).exists():
+        raise StorageUrlError(f"{absolute}: there is no file {path}, and nothing was made; check the path")
     # Without a lock, which a fork could leave locked for ever: of two stores made at once, one is kept.
     return _stores.get(absolute) or _stores.setdefault(absolute, _OPENERS[absolute.partition(":")[0]](absolute))
 
