@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -119,10 +120,10 @@ class Batch:
         positions = order.tolist()
         self.rows = [rows[position] for position in positions]
         self.cells = [cells[position] for position in positions]
-        self.codes = _numbers(row.status for row in self.rows)
-        self.number = _numbers(row.index for row in self.rows)
+        self.codes = _numbers(self.rows, "status")
+        self.number = _numbers(self.rows, "index")
         self.names = [f"{row.task}#{row.index}" for row in self.rows]
-        blocks: Array = np.frombuffer(b"".join([row.stamps for row in self.rows]), dtype="<i8")
+        blocks: Array = np.frombuffer(b"".join(_field(self.rows, "stamps")), dtype="<i8")
         self.stamps: Array = blocks.reshape(-1, len(STAMPS)).copy()
 
     def select(self, positions: Array) -> Batch:
@@ -193,13 +194,13 @@ class Batch:
         rows = self.rows
         configs = [self.configs[session].get(row.task) for session, row in zip(self.session, rows, strict=True)]
         return {
-            "task": [row.task for row in rows],
+            "task": _field(rows, "task"),
             "number": self.number,
             "status": _STATUS_NAMES[self.codes],
             "run": [config.run if config is not None else None for config in configs],
             "runner": [config.using if config is not None else None for config in configs],
-            "parent": [row.parent for row in rows],
-            "depth": _numbers(row.depth for row in rows),
+            "parent": _field(rows, "parent"),
+            "depth": _numbers(rows, "depth"),
         }
 
     def _times(self) -> dict[str, Any]:
@@ -212,8 +213,8 @@ class Batch:
 
     def _flags(self, now_us: int) -> dict[str, Any]:
         rows, codes = self.rows, self.codes
-        levels = _numbers(row.log_level for row in rows)
-        resolved = np.fromiter((row.logs_resolved for row in rows), dtype=bool, count=len(rows))
+        levels = _numbers(rows, "log_level")
+        resolved = _numbers(rows, "logs_resolved") != 0
         failed = codes == CODES[FAILED]
         stuck = np.zeros(len(rows), dtype=bool)
         for position in np.flatnonzero(np.isin(codes, STUCK_CODES)).tolist():
@@ -233,8 +234,8 @@ class Batch:
         }
 
     def _failure_columns(self, source: Source) -> dict[str, Any]:
-        types = [row.exception_type for row in self.rows]
-        messages = [row.exception_message for row in self.rows]
+        types = _field(self.rows, "exception_type")
+        messages = _field(self.rows, "exception_message")
         safe = {message: source.text(message) for message in set(messages)}
         prints: list[str | None] = [None] * len(types)
         for position, kind in enumerate(types):
@@ -308,19 +309,23 @@ def _config(data: bytes) -> ConfigRecord:
 def _order(rows: Sequence[InstanceRow], session: Array, wanted: Wanted) -> Array:
     """Positions of the wanted rows by session, task and number."""
     tasks = np.empty(len(rows), dtype=object)
-    tasks[:] = [row.task for row in rows]
+    tasks[:] = _field(rows, "task")
     task_codes, names = pd.factorize(tasks, sort=True)
-    order: Array = np.lexsort((_numbers(row.index for row in rows), task_codes, session))
+    order: Array = np.lexsort((_numbers(rows, "index"), task_codes, session))
     keep = np.ones(len(rows), dtype=bool)
     if wanted.codes:
-        keep &= np.isin(_numbers(row.status for row in rows), wanted.codes)
+        keep &= np.isin(_numbers(rows, "status"), wanted.codes)
     if wanted.tasks:
         keep &= np.isin(task_codes, [code for code, name in enumerate(names) if name in wanted.tasks])
     return order[keep[order]]
 
 
-def _numbers(values: Iterable[int]) -> Array:
-    return np.fromiter(values, dtype=np.int64)
+def _field(rows: Sequence[InstanceRow], name: str) -> list[Any]:
+    return list(map(attrgetter(name), rows))
+
+
+def _numbers(rows: Sequence[InstanceRow], name: str) -> Array:
+    return np.fromiter(map(attrgetter(name), rows), dtype=np.int64, count=len(rows))
 
 
 def _or_missing(moments: Array) -> Array:
