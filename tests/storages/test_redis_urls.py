@@ -86,6 +86,12 @@ def test_no_credentials_are_ever_shown(user: str, password: str) -> None:
     assert parsed.hide_secrets(f"<{password}>") != f"<{password}>"
 
 
+def test_short_credentials_are_hidden_where_they_stand_alone() -> None:
+    parsed = parse_redis_url("redis://f:er@host")
+    text = parsed.hide_secrets("Error 111 connecting: Connection refused for user 'f', password er.")
+    assert text == "Error 111 connecting: Connection refused for user '[redacted]', password [redacted]."
+
+
 def test_settings_in_the_url_reach_the_connection(redis_place: RedisPlace) -> None:
     store = RedisStore(f"{redis_place.url}?client_name=notebook&db=5&decode_responses=yes")
     make(store, "s")

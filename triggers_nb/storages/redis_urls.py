@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
@@ -18,6 +19,8 @@ _EXAMPLES: Final = (
     "redis://host:6379/0, rediss://user:password@host:6379/0, unix:///path/to/redis.sock?db=0 "
     "or redis+cluster://host:7000,host:7001"
 )
+#: Shorter credentials are hidden only where they stand alone: "r" is in most words.
+_SHORT: Final = 4
 #: Options of a URL that cannot be chosen, as replies would be read wrongly with others.
 _FIXED: Final = {"protocol": 2, "decode_responses": False}
 
@@ -40,7 +43,10 @@ class RedisUrl(NamedTuple):
         for name in ("password", "username", "ssl_password"):
             secret = self.options.get(name)
             if secret:
-                text = text.replace(str(secret), "[redacted]")
+                pattern = re.escape(str(secret))
+                if len(str(secret)) < _SHORT:
+                    pattern = rf"(?<!\w){pattern}(?!\w)"
+                text = re.sub(pattern, "[redacted]", text)
         return text
 
 
