@@ -198,6 +198,9 @@ class Text(str):
         ({"a": pd.Series([1])}, "kwargs['a']"),
         ({"a": pd.DataFrame()}, "kwargs['a']"),
         ({"a": pd.Timestamp("2013-02-08T12:00:00.000000001")}, "kwargs['a']"),
+        ({"a": pd.Timedelta(1, "ns")}, "kwargs['a']"),
+        ({"a": pd.Timedelta("NaT")}, "kwargs['a']"),
+        ({"a": pd.Timedelta(10**15, "s")}, "kwargs['a']"),
         ({"a": {"b": CYCLE}}, "kwargs['a']['b']['again'][0]['again'][0]"),
         ({"a": CYCLIC_LIST}, "kwargs['a'][0][0][0]"),
         (nested(MAX_DEPTH + 1), "kwargs['a']['a']"),
@@ -259,6 +262,8 @@ def test_kwargs_are_a_mapping(value: Any) -> None:
         (np.timedelta64(90_000, "ns"), timedelta(microseconds=90)),
         (pd.Timestamp("2013-02-08 12:00"), datetime(2013, 2, 8, 12)),
         (pd.Timestamp("2013-02-08 12:00", tz="UTC"), datetime(2013, 2, 8, 12, tzinfo=UTC)),
+        (pd.Timedelta(days=-1, microseconds=5), timedelta(days=-1, microseconds=5)),
+        (pd.Series([timedelta(minutes=90)]).iloc[0], timedelta(minutes=90)),
         (
             pd.Timestamp("2013-11-03 06:30", tz="UTC").tz_convert("America/New_York"),
             datetime(2013, 11, 3, 1, 30, fold=1, tzinfo=ZoneInfo("America/New_York")),

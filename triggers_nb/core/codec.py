@@ -163,9 +163,22 @@ def _unusual(value: Any, path: str, depth: int) -> Any:
         if getattr(value, "nanosecond", 0):
             raise InvalidValue(path, value, "expected at most microseconds")
         return _plain(value.to_pydatetime(), path, depth)
+    if module == "pandas" and isinstance(value, timedelta) and value == value and hasattr(value, "to_pytimedelta"):
+        return _plain(_python_timedelta(value, path), path, depth)
     if isinstance(value, dict):
         return _plain_dict(value, path, depth)
     raise InvalidValue(path, value, _EXPECTED)
+
+
+def _python_timedelta(value: Any, path: str) -> timedelta:
+    """Python's own value of a pandas.Timedelta."""
+    try:
+        if not value.nanoseconds:
+            plain: timedelta = value.to_pytimedelta()
+            return plain
+    except (ValueError, OverflowError):  # longer than Python's can be
+        pass
+    raise InvalidValue(path, value, "expected what a datetime.timedelta can hold: at most microseconds")
 
 
 def _python_scalar(value: Any) -> Any:
