@@ -197,6 +197,23 @@ class TaskContext:
         Kwargs of each trigger, merged over ``withParams``.
     log_level : int
         Highest level logged so far.
+
+    Examples
+    --------
+    >>> from triggers_nb import CacheStorageBackend, TaskContext, TriggerManager, TriggerTask, task_runners
+    >>> class Greet(TriggerTask):
+    ...     name = "example.Greet"
+    ...
+    ...     def _run(self, context: TaskContext) -> dict:
+    ...         with context.get_logger_context() as log:
+    ...             log.debug("run as %s", context.instance_name)
+    ...         return {"said": f"Hello, {context.trigger_kwargs['arrived']['guest']}"}
+    >>> manager = TriggerManager(CacheStorageBackend("greeting", "memory://context-example"))
+    >>> manager.update_configuration({"t_greet": {"after": ["arrived"], "run": "example.Greet"}})
+    >>> instances = manager.fire("arrived", {"guest": "Ann"})
+    >>> task_runners.get_class("threading").join_all()
+    >>> manager.storage["t_greet#0"].metadata["result"], manager.storage["t_greet#0"].log_level
+    ({'said': 'Hello, Ann'}, 10)
     """
 
     def __init__(self, manager: TriggerManager, instance_name: str, trigger_kwargs: dict[str, Any]) -> None:

@@ -91,3 +91,26 @@ def test_the_blizzard_shows_what_failed_and_ends_with_nothing_open(outputs):
     ):
         assert fact in shown.replace("&#39;", "&#x27;").replace("'", "&#x27;")
     assert shown.count("image/svg+xml") >= 2
+
+
+def test_a_month_is_explored_with_what_the_frames_and_graphs_say(outputs):
+    shown = "\n".join(
+        "".join(text)
+        for output in outputs("02_explore")
+        for text in (output.get("text"), *output.get("data", {}).values())
+        if text
+    )
+
+    for fact in (
+        "In 999 sessions, 202 with something unresolved.",
+        "AA and MQ have 85% of the planes not identified",
+        "t_identifyPlane: 178 failures, all of them holes in the data",
+        "202 of 999 sessions are open; in 27 of them a task is blocked",
+        "t_rebookPassengers#0 has not started: t_identifyPlane#0 is still running.",
+        "t_rebookPassengers#0 has not started: t_identifyPlane#0 failed (ValueError).",
+        "t_computeDelay#0 was abandoned: cancelled fired before it could start.",
+        "longest: scheduled → t_importFlight → t_identifyPlane → t_rebookPassengers",
+        "6,791 instances",
+    ):
+        assert fact in shown
+    assert shown.count("image/svg+xml") >= 3

@@ -1,4 +1,10 @@
-"""Statuses of an instance and the changes between them."""
+"""Statuses of an instance and the changes between them.
+
+Examples
+--------
+>>> STATUSES
+('unstarted', 'scheduled', 'running', 'finished', 'failed', 'replayed', 'skipped', 'abandoned')
+"""
 
 from __future__ import annotations
 
