@@ -200,7 +200,7 @@ class Text(str):
         ({"a": pd.Timestamp("2013-02-08T12:00:00.000000001")}, "kwargs['a']"),
         ({"a": pd.Timedelta(1, "ns")}, "kwargs['a']"),
         ({"a": pd.Timedelta("NaT")}, "kwargs['a']"),
-        ({"a": pd.Timedelta(10**15, "s")}, "kwargs['a']"),
+        ({"a": pd.Timedelta(np.timedelta64(10**14, "s"))}, "kwargs['a']"),
         ({"a": {"b": CYCLE}}, "kwargs['a']['b']['again'][0]['again'][0]"),
         ({"a": CYCLIC_LIST}, "kwargs['a'][0][0][0]"),
         (nested(MAX_DEPTH + 1), "kwargs['a']['a']"),
