@@ -325,6 +325,8 @@ def brief(value: object, limit: int = 120) -> str:
         text = repr(value)
     except Exception:
         text = f"<{type(value).__name__} that cannot be shown>"
+    if "\n" in text:
+        text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -91,6 +91,12 @@ def test_sessions_can_be_chosen(source: Source, tmp_path: Path) -> None:
     assert export(source, Selection("other/[12]"), tmp_path, payloads=False).sessions == 2
 
 
+@pytest.mark.parametrize("path", [3, None, b"fleet"])
+def test_what_is_no_path_is_refused(source: Source, path: Any) -> None:
+    with pytest.raises(TypeError, match=r"^path=.*expected the path of the directory"):
+        export(source, Selection(), path, payloads=False)
+
+
 def test_nothing_is_written_over(source: Source, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 

@@ -97,6 +97,12 @@ def test_a_frame_without_the_columns_is_refused_by_their_names() -> None:
         failure_groups(frame)
 
 
+@pytest.mark.parametrize("value", [3, None, [], {"fingerprint": []}])
+def test_what_is_no_frame_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"^found .* expected a pandas\.DataFrame"):
+        failure_groups(value)
+
+
 def test_the_frame_is_not_changed() -> None:
     frame = pd.DataFrame([failure("b", "t#0"), failure("a", "t#0")])
     before = frame.copy(deep=True)

@@ -49,6 +49,33 @@ def test_what_update_configuration_refuses_is_refused():
         lint({"t_a": {"run": "A"}})
 
 
+def test_what_is_no_configuration_is_refused_in_one_line():
+    with pytest.raises(ConfigurationError, match=r"^configuration: found task after 0 t_a x, expected a mapping") as no:
+        lint(pd.DataFrame({"task": ["t_a"], "after": ["x"]}))  # type: ignore[arg-type]
+    assert "\n" not in str(no.value)
+    for triggers in (3, "go"):
+        with pytest.raises(TypeError, match=r"triggers=.*expected a list or set"):
+            lint({}, triggers)  # type: ignore[arg-type]
+
+
+class TestMisspeltDirectives:
+    @pytest.mark.parametrize(
+        ("wrong", "right"),
+        [
+            ("Unless", "unless"), ("unles", "unless"), ("and_every", "andEvery"), ("andevery", "andEvery"),
+            ("with_params", "withParams"), ("whitParams", "withParams"), ("usign", "using"),
+        ],
+    )  # fmt: skip
+    def test_are_found_with_the_one_that_is_probably_meant(self, wrong: str, right: str):
+        [finding] = lint({"t_a": task("go"), "t_b": task("go", **{wrong: None})})
+        assert found([finding]) == [("warning", "near-miss", "t_b", (wrong, right))]
+        assert wrong in str(finding)
+        assert f"did you mean {right!r}" in str(finding)
+
+    def test_other_directives_of_the_applications_own_are_not(self):
+        assert lint({"t_a": task("go", owner="ops", owners=["ops"], users=1, label="a", running=True)}) == []
+
+
 class TestCycles:
     def test_a_task_that_waits_for_itself(self):
         [finding] = lint({"t_a": task("t_a", "go")})

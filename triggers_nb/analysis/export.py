@@ -19,6 +19,7 @@ from triggers_nb.analysis.schema import COUNT, EVENTS, FLAG, INSTANCES, MOMENT, 
 from triggers_nb.analysis.selection import Selection, chunks
 from triggers_nb.core.records import from_us
 from triggers_nb.core.work import STATUS_COUNT
+from triggers_nb.errors import brief
 from triggers_nb.storages.store import Summary
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def export(source: Source, selection: Selection, path: str | Path, *, payloads: 
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ImportError
         If pyarrow is missing.
     FileExistsError
@@ -71,6 +74,8 @@ def export(source: Source, selection: Selection, path: str | Path, *, payloads: 
 
 
 def _new_directory(path: str | Path) -> Path:
+    if not isinstance(path, (str, Path)):
+        raise TypeError(f"path={brief(path)}: expected the path of the directory to write, such as 'export'")
     root = Path(path).resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise FileExistsError(f"{root} is there and not empty: choose another directory, or delete it first")

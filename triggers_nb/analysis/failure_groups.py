@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from triggers_nb.analysis.schema import COUNT, MISSING_US, MOMENT, OBJECT, TEXT, Column, Schema
+from triggers_nb.errors import brief
 
 #: The columns of `failure_groups`.
 GROUPS: Final = Schema(
@@ -53,6 +54,8 @@ def failure_groups(frame: pd.DataFrame) -> pd.DataFrame:
 
     Raises
     ------
+    TypeError
+        If it is no frame.
     ValueError
         If a column is missing.
 
@@ -71,6 +74,8 @@ def failure_groups(frame: pd.DataFrame) -> pd.DataFrame:
     >>> title(groups.iloc[0])
     "KeyError in tasks.seats:read_row: 'seats'"
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"found {brief(frame)}, expected a pandas.DataFrame: what ws.failures() gives, or a part of it")
     missing = [column for column in _NEEDED if column not in frame.columns]
     if missing:
         found = ", ".join(map(str, frame.columns)) or "none at all"

@@ -11,8 +11,9 @@ import networkx as nx
 
 from triggers_nb.analysis.graph import UNLESS, rules
 from triggers_nb.analysis.lint_spelling import near_misses
-from triggers_nb.core.configuration import parse_configuration
+from triggers_nb.core.configuration import DIRECTIVES, parse_configuration
 from triggers_nb.core.instances import TaskConfig
+from triggers_nb.errors import brief
 
 if TYPE_CHECKING:
     Flow = nx.DiGraph[str]
@@ -30,7 +31,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     #: The task concerned; of a cycle, the first one.
     task: str
-    #: The names that it is about: triggers, or the tasks of a cycle.
+    #: The names that it is about: triggers, the tasks of a cycle, or directives.
     names: tuple[str, ...]
     #: What is wrong, in a sentence.
     message: str
@@ -62,6 +63,8 @@ def lint(
     ------
     ConfigurationError
         If it is a configuration that ``update_configuration`` would refuse.
+    TypeError
+        If `triggers` is no collection of names.
 
     Examples
     --------
@@ -76,12 +79,15 @@ def lint(
     warning: task 't_b' names 'canceled' in unless; did you mean 'cancelled'? [near-miss]
     """
     tasks = {name: TaskConfig.from_record(name, record) for name, record in parse_configuration(configuration).items()}
+    if triggers is not None and (isinstance(triggers, str) or not isinstance(triggers, Collection)):
+        raise TypeError(f"triggers={brief(triggers)}: expected a list or set of triggers, or None")
     fired = frozenset(triggers or ())
     flow = _flow(tasks, fired)
     findings = [*_find_cycles(flow, tasks), *_find_near_misses(tasks, fired)]
     findings += _find_unfired(tasks, triggers, {name for finding in findings for name in finding.names})
     findings += _find_abandoned(tasks, flow, {finding.task for finding in findings if finding.severity == ERROR})
     findings += _find_never(tasks, flow, findings)
+    findings += _find_misspelt_directives(tasks)
     order = {name: position for position, name in enumerate(tasks)}
     return sorted(findings, key=lambda finding: (finding.severity != ERROR, order[finding.task]))
 
@@ -166,6 +172,21 @@ def _find_near_misses(tasks: Mapping[str, TaskConfig], fired: frozenset[str]) ->
         name, directive = users[trigger][0]
         message = f"task {name!r} names {trigger!r} in {directive}; did you mean {meant!r}?"
         yield Finding(severity=WARNING, code="near-miss", task=name, names=(trigger, meant), message=message)
+
+
+def _find_misspelt_directives(tasks: Mapping[str, TaskConfig]) -> Iterator[Finding]:
+    """Find directives that mean nothing, but are spelt almost like one that does."""
+    known = frozenset(DIRECTIVES)
+    unknown = {directive for config in tasks.values() for directive in config.extra}
+    meant = {
+        name: near for name, near in near_misses(dict.fromkeys([*DIRECTIVES, *unknown], 1), known) if near in known
+    }
+    for name, config in tasks.items():
+        for directive in sorted(config.extra.keys() & meant.keys()):
+            message = f"task {name!r} has {directive!r}, which is no directive; did you mean {meant[directive]!r}?"
+            yield Finding(
+                severity=WARNING, code="near-miss", task=name, names=(directive, meant[directive]), message=message
+            )
 
 
 def _shared_prefix(tasks: Mapping[str, TaskConfig]) -> str:
