@@ -52,7 +52,7 @@ class Ends(TriggerTask):
 
     def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
         if isinstance(self.outcome, Exception):
-            raise self.outcome
+            raise self.outcome.with_traceback(None)
         return self.outcome
 
 

@@ -138,7 +138,7 @@ def define_task(task: str) -> None:
 
         def _run(self, context: TaskContext) -> Any:
             if isinstance(ends_of_tasks[task], Exception):
-                raise ends_of_tasks[task]
+                raise type(ends_of_tasks[task])(*ends_of_tasks[task].args)
             return ends_of_tasks[task]
 
 

@@ -127,6 +127,15 @@ def test_outcomes_are_assumed_by_task_by_name_or_by_session_and_name(outcomes):
     assert fired["kwargs"].item() == {"seats": 3}
 
 
+def test_an_exception_that_is_assumed_for_many_keeps_nothing_of_the_preview():
+    ws = make_fleet(3)
+    error = LookupError("still no plane")
+
+    ws.plan.replay(ws.failures()).preview(outcomes={"t_import": error})
+
+    assert error.__traceback__ is error.__context__ is None
+
+
 def test_an_outcome_that_was_assumed_in_vain_is_said_and_nonsense_refused():
     plan = make_fleet(1)["f0"].plan.replay("t_import#0")
 

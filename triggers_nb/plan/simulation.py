@@ -215,6 +215,9 @@ class _Trial:
             return False
         except TriggersError as error:
             self._add("refused", name, detail=f"{type(error).__name__}: {error}")
+        finally:
+            if isinstance(assumed, BaseException):
+                assumed.__traceback__ = None  # it outlives this trial, whose frames need not
         return True
 
     def _add(self, action: str, target: str, *, detail: str | None = None, trigger: str | None = None) -> None:
@@ -274,7 +277,8 @@ class Assuming(TriggerTask):
 
     def _run(self, context: TaskContext) -> Mapping[str, Any] | None:
         if isinstance(self.assumed, BaseException):
-            raise self.assumed
+            # The same exception may be assumed for many: each begins a traceback of its own.
+            raise self.assumed.with_traceback(None)
         return self.assumed
 
 
