@@ -162,7 +162,9 @@ def _mask_all(found: re.Match[str]) -> str:
 def _keep_names(found: re.Match[str]) -> str:
     if found.lastgroup in ("quoted", "typographic"):
         quoted = found[0].lstrip("bruf")
-        if quoted[0] + quoted[-1] in _QUOTATION_MARKS and is_identifier(quoted[1:-1]):
+        inner, is_whole = quoted[1:-1], found[0] == found.string
+        # A code within a sentence, such as an airport's, is a value; as a whole message it is a key.
+        if quoted[0] + quoted[-1] in _QUOTATION_MARKS and is_identifier(inner) and (is_whole or not _is_code(inner)):
             return found[0]
     return _mask_all(found)
 
@@ -180,11 +182,16 @@ def _mask_word(word: str) -> str:
     return _DIGITS.sub(_mask_digits, core) + rest
 
 
+def _is_code(word: str) -> bool:
+    """Tell whether a word is a code of an airport, a country or a currency."""
+    return 1 < len(word) < 5 and word.isascii() and word.isalpha() and word.isupper() and not _ACRONYMS.fullmatch(word)
+
+
 def _is_value(word: str) -> bool:
     """Tell whether a whole word is a path, an address or a hash."""
     if word.isalpha() and word.isascii():
         if len(word) < 5:
-            return len(word) > 1 and word.isupper() and not _ACRONYMS.fullmatch(word)
+            return _is_code(word)
         return len(word) >= 8 and (word.lower() == "localhost" or _HEX.match(word) is not None)
     if "/" in word and (word.count("/") > 1 or any(map(str.isdigit, word))):
         return True
