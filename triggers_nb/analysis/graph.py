@@ -247,7 +247,9 @@ def describe(kind: str, label: str, counts: Mapping[str, int]) -> dict[str, Any]
 
 def _reasons(status: str | None, instances: Sequence[TaskInstance]) -> dict[str, Any]:
     """Return why these instances failed, what they wait for and what stopped them."""
-    errors = Counter(str(i.metadata.get("exceptionType") or "") for i in instances if i.status == FAILED)
+    errors = Counter(
+        str(i.metadata.get("exceptionType") or "").rpartition(".")[2] for i in instances if i.status == FAILED
+    )
     exceptions = {name: n for name, n in sorted(errors.items(), key=lambda e: (-e[1], e[0])) if name}
     waits_for = sorted({trigger for instance in instances for trigger in missing_triggers(instance)})
     stopped_by = sorted({trigger for i in instances if i.status == ABANDONED for trigger in _completed_unless(i)})
