@@ -42,6 +42,7 @@ def test_a_whole_group_is_replayed_with_one_patch(triage, ws, calls):
 def test_a_column_gives_each_instance_its_own_value(ws):
     names = ["flight-N1", "flight-N2", "flight-N3"]
     values = pd.DataFrame({"session_uid": names, "instance": "t_identify#0", "seats": [178, 20, 144]})
+    ws["flight-N1"].update_status("t_rebook#0", "failed")  # a failure without a value
     triage = TriageLogic(ws, values=values)
     assert triage.rows()[1][4] == "20"
 
@@ -51,6 +52,7 @@ def test_a_column_gives_each_instance_its_own_value(ws):
 
     seats = [ws[name].storage["t_identify#1"].kwargs["scheduled"]["plane"]["seats"] for name in names]
     assert seats == [178, 20, 144]
+    assert {type(each) for each in seats} == {int}
 
 
 def test_the_python_of_a_group_does_the_same(make_workspace):

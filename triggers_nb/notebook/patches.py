@@ -182,11 +182,11 @@ def _fill(value: Any, row: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [_fill(item, row) for item in value]
     column = _column_of(value)
-    return value if column is None else _plain(row[column])
+    return value if column is None else plain_value(row[column])
 
 
-def _plain(value: Any) -> Any:
-    """A cell of a frame as plain Python."""
+def plain_value(value: Any) -> Any:
+    """Return a cell of a frame as plain Python; missing is None."""
     if hasattr(value, "to_pydatetime"):
         return value.to_pydatetime()
     if hasattr(value, "to_pytimedelta"):

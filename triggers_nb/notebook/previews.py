@@ -91,7 +91,7 @@ def _row(row: Mapping[Any, str], n: int) -> str:
     detail = f'<div class="tnb-muted">{escaped(row["detail"])}</div>' if row["detail"] else ""
     before = badge(row["from_status"]) if row["from_status"] else ("new" if row["action"] == "create" else "")
     after = badge(row["to_status"]) if is_status else ""
-    origin = "" if row["origin"] == "direct" else f", {escaped(row['origin'])}"
+    origin = "" if row["origin"] == "direct" else f"<br>{escaped(row['origin'])}"
     how = _CERTAINTY.get(row["certainty"], row["certainty"])
     css = ' class="tnb-refused"' if row["action"] in ("refused", "stopped", "hook") else ""
     return (

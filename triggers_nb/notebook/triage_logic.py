@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ from triggers_nb.core.status import CODES, FAILED
 from triggers_nb.errors import RegistryError, UnknownSession
 from triggers_nb.notebook.look import FleetLook
 from triggers_nb.notebook.panel_logic import Moment
+from triggers_nb.notebook.patches import plain_value
 from triggers_nb.notebook.payloads import as_json
 from triggers_nb.notebook.sheets import ACTIONS, Targets, tabs_of
 from triggers_nb.notebook.surface_logic import SurfaceLogic, known_triggers, refusal
@@ -207,9 +208,13 @@ class TriageLogic(SurfaceLogic):
             selection=frame,
             n=len(frame),
             python=self._python(frame),
-            columns=tuple(name for name in frame.columns if name not in _NO_VALUES),
+            columns=tuple(self._columns_for_patches()),
             triggers=self._triggers(frame),
         )
+
+    def _columns_for_patches(self) -> list[str]:
+        own = self.value_columns()
+        return own + [name for name in self.failures.columns if name not in _NO_VALUES and name not in own]
 
     def _triggers(self, frame: pd.DataFrame) -> tuple[str, ...]:
         """What the first instance of the selection holds kwargs of; its group has them in common, most likely."""
@@ -295,20 +300,20 @@ class TriageLogic(SurfaceLogic):
     def columns(self) -> list[dict[str, str]]:
         """Columns of the table."""
         fixed = [("session", "name"), ("instance", "name"), ("status", "status"), ("failed", "age")]
-        own = [(name, "text") for name in self.value_columns()]
-        return [{"name": printable(name), "kind": kind} for name, kind in (*fixed, *own, ("message", "text"))]
+        own = [(name, "text") for name in self.value_columns()] or [("message", "text")]
+        return [{"name": printable(name), "kind": kind} for name, kind in (*fixed, *own)]
 
     def rows(self) -> list[list[Any]]:
-        """A row for each instance of the group."""
+        """A row for each instance of the group: values of one's own, or else its message."""
         return list(self._rows())
 
     def _rows(self) -> Iterator[list[Any]]:
         code, show = CODES[FAILED], self.redactor.value
-        own = [[_shown(value, show) for value in self.members[name]] for name in self.value_columns()]
-        messages = [cut(_text(message), MAX_CELL) for message in self.members["exception_message"]]
+        names = self.value_columns() or ["exception_message"]
+        own = [[_shown(value, show) for value in self.members[name]] for name in names]
         moments = [_ms(moment) for moment in self.members["failed_at"]]
         for position, (uid, name) in enumerate(self.keys()):
-            yield [uid, name, code, moments[position], *(column[position] for column in own), messages[position]]
+            yield [uid, name, code, moments[position], *(column[position] for column in own)]
 
     def detail(self) -> str:
         """The detail of the instance that is looked at."""
@@ -340,7 +345,10 @@ def _checked_values(values: pd.DataFrame | None) -> pd.DataFrame | None:
     own = [name for name in values.columns if name in ("session_uid", "instance") or name not in FAILURES.names]
     if values.duplicated(["session_uid", "instance"]).any():
         raise ValueError("values names an instance twice: drop the duplicates")
-    return values[own].reset_index(drop=True)
+    # Integers and flags stay what they are beside rows that have no value.
+    nullable = {"i": "Int64", "u": "UInt64", "b": "boolean"}
+    kinds = {name: nullable[kind] for name in own if (kind := getattr(values[name].dtype, "kind", "")) in nullable}
+    return values[own].reset_index(drop=True).astype(kinds)
 
 
 def _text(value: Any) -> str:
@@ -351,7 +359,6 @@ def _ms(moment: Any) -> int:
     return int(moment.timestamp() * 1000) if isinstance(moment, datetime) and moment == moment else 0
 
 
-def _shown(value: Any, show: Any) -> str:
-    if value is None or (not isinstance(value, (Sequence, Mapping)) and pd.isna(value)):
-        return ""
-    return cut(value if isinstance(value, str) else as_json(show(value)), MAX_CELL)
+def _shown(value: Any, show: Callable[[Any], Any]) -> str:
+    shown = show(plain_value(value))
+    return "" if shown is None else cut(shown if isinstance(shown, str) else as_json(shown), MAX_CELL)

@@ -65,10 +65,10 @@ def triage_twin(triage: TriageLogic) -> dict[str, str]:
     more = f"{plural(len(groups) - MAX_ROWS, 'more group')}: ws.failure_groups()" if len(groups) > MAX_ROWS else ""
     by_cause = ("failed", "exception", "task", "message", "where")
     parts: list[Table | Text] = [Table(caption="Groups by cause", columns=by_cause, rows=rows, more=more)]
-    members = [(row[0], row[1], Status(STATUSES[row[2]]), row[-1]) for row in triage.rows()]
+    members = [(row[0], row[1], Status(STATUSES[row[2]]), row[4]) for row in triage.rows()]
     if members:
         more = f"{plural(len(members) - MAX_ROWS, 'more instance')}: ws.failures()" if len(members) > MAX_ROWS else ""
-        columns = ("session", "instance", "status", "message")
+        columns = ("session", "instance", "status", triage.columns()[4]["name"])
         parts.append(Table(caption="Instances of the first group", columns=columns, rows=members[:MAX_ROWS], more=more))
     board = Board(
         title="Triage",

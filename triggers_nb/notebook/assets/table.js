@@ -87,7 +87,7 @@ function render({ model, el }) {
     const columns = model.get("columns");
     head.replaceChildren(...(checks ? [make("span", { class: "tnb-td tnb-k-check" }, all)] : []),
       ...columns.map((column) => make("span", { class: `tnb-td tnb-k-${column.kind}`, role: "columnheader" }, column.name)));
-    const width = { name: "minmax(9em, 2fr)", status: "8.6em", age: "5em", span: "4.5em", text: "minmax(4em, 1.2fr)" };
+    const width = { name: "minmax(7em, 2fr)", status: "8.6em", age: "4.5em", span: "4.5em", text: "minmax(3.5em, 1.2fr)" };
     const tracks = columns.map((column) => width[column.kind] || "1fr");
     scroller.style.setProperty("--tnb-columns", (checks ? "24px " : "") + tracks.join(" "));
   }
