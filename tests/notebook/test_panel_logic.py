@@ -80,6 +80,16 @@ def test_a_second_click_on_the_button_does_nothing(panel, ws, calls):
     assert ws["flight-N1"].instances(task="t_identify").shape[0] == 2
 
 
+def test_a_second_click_on_a_tab_leaves_the_sheet_open_with_what_was_typed(panel):
+    panel.handle({"do": "open", "id": "replay"})
+    answer(panel, patch=PATCH)
+    panel.handle({"do": "open", "id": "replay"})
+    assert panel.sheet.form["patch"] == PATCH
+
+    panel.handle({"do": "cancel"})
+    assert panel.sheet.state() == {}
+
+
 def test_a_form_that_was_changed_after_the_preview_is_not_executed(panel, calls):
     panel.handle({"do": "open", "id": "replay"})
     state = answer(panel, patch=PATCH)

@@ -81,8 +81,7 @@ class SurfaceLogic:
     def _do_open(self, message: Mapping[str, Any]) -> None:
         kind = str(message.get("id"))
         if self.sheet.kind == kind:
-            self.sheet.close()
-            return
+            return  # the second of two clicks
         self._refuse(kind)
         self.sheet.open(kind, self.targets(kind))
 
