@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
-from triggers_nb import settings
+from triggers_nb import runners, settings
 from triggers_nb.core import records as rec
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import encode_mapping
@@ -311,7 +311,7 @@ class TriggerManager:
         `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
         work can be handed over does not decide whether the instance may end.
         """
-        first = (rec.HEAD, *needs, *_cells_around(instance))
+        first, hooked = (rec.HEAD, *needs, *_cells_around(instance)), hooks_of(type(self))
 
         def guarded(work: Work) -> None:
             work.session.need(first)
@@ -325,22 +325,22 @@ class TriggerManager:
                 action,
                 guarded,
                 prepare=None if in_worker or self.storage.take is not None else self.check_runners,
-                hooked=hooks_of(type(self)),
+                hooked=hooked,
                 grace_s=settings.grace_s(),
             )
         except UnknownInstance as error:
             if instance is None or error.name != instance:
                 raise
             raise UnknownInstance(instance, self.storage.instance_names()[:5000]) from None
-        errors = self._effects(outcome)
+        errors = self._effects(outcome, hooked)
         if errors and not in_worker:
             raise errors[0]
         return outcome
 
-    def _effects(self, outcome: Outcome) -> list[Exception]:
+    def _effects(self, outcome: Outcome, hooked: frozenset[str]) -> list[Exception]:
         step = outcome.step
         is_deferred = self.storage.handover == "defer"
-        if (is_deferred or not step.scheduled) and not any(call.hook in hooks_of(type(self)) for call in step.hooks):
+        if (is_deferred or not step.scheduled) and not any(call.hook in hooked for call in step.hooks):
             return []
         scheduled = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
         errors = [] if is_deferred else self.hand_over(list(scheduled.values()))
@@ -358,7 +358,7 @@ class TriggerManager:
         if head is None and not creates:
             work.no_session()
         head = transitions.make_session(work, None, self.storage.timeout)
-        if head.manager is not None and head.manager != self._key() and self.storage.check_manager:
+        if head.manager is not None and self.storage.check_manager and not self._is_of(head.manager):
             if not self.allow_manager_change:
                 raise ManagerMismatch(self.storage.uid, head.manager, self._key(), type(self).__qualname__)
             transitions.record_manager(work, self._key())
@@ -367,6 +367,9 @@ class TriggerManager:
         head = work.head()
         if head is not None and head.manager is None:
             transitions.record_manager(work, self._key())
+
+    def _is_of(self, key: str) -> bool:
+        return trigger_managers.knows(key, type(self)) or key == self._key()
 
     def _key(self) -> str | None:
         return trigger_managers.key_of(type(self))
@@ -383,16 +386,13 @@ class TriggerManager:
         UnknownKey
             If what was named is not registered.
         """
-        from triggers_nb import runners
-
-        named = [
-            (config.using, "the task's 'using'"),
-            (self.storage.runner, "the handle (runner=…)"),
-            (self.default_task_runner_name, f"{type(self).__name__}.default_task_runner_name"),
-        ]
-        for name, source in named:
-            if name:
-                return RunnerChoice(task_runners.get_class(name), source)
+        if name := config.using:
+            return RunnerChoice(task_runners.get_class(name), "the task's 'using'")
+        if name := self.storage.runner:
+            return RunnerChoice(task_runners.get_class(name), "the handle (runner=…)")
+        if name := self.default_task_runner_name:
+            source = f"{type(self).__name__}.default_task_runner_name"
+            return RunnerChoice(task_runners.get_class(name), source)
         if runners.DEFAULT_TASK_RUNNER is not None:
             return RunnerChoice(runners.DEFAULT_TASK_RUNNER, "DEFAULT_TASK_RUNNER")
         if name := settings.runner_name():
@@ -633,7 +633,7 @@ trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", Trigg
 
 def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
     """Names of the hooks that a class overrides."""
-    return frozenset(name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name))
+    return frozenset([name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name)])
 
 
 def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:

@@ -172,6 +172,10 @@ class Registry(Generic[T]):
                 return key
         return known
 
+    def knows(self, key: str, cls: type) -> bool:
+        """Tell whether a class is the one of that key, as far as that is known without loading anything."""
+        return self._cache.get(key) is cls
+
     def is_local(self, key: str) -> bool:
         """Tell whether other processes would not find this process's class under that key."""
         cls = self._cache.get(key)
