@@ -71,6 +71,18 @@ def test_a_name_that_was_misspelt_is_shown() -> None:
     assert "cancelled has not fired; but canceled has, which nothing waits for" in about.sentence
 
 
+def test_a_misspelt_configuration_is_shown_what_fired_although_others_wait_for_it() -> None:
+    misspelt = {
+        **CHAIN,
+        "t_notify": {"after": ["canceled"], "run": "x"},
+        "t_gate": {"after": ["cancelled2"], "run": "x"},
+    }
+    view = Story(misspelt).fire("cancelled").view
+
+    assert "canceled has not fired; but cancelled has, which is spelt almost alike" in view.explain("t_notify").sentence
+    assert view.explain("t_gate").kinds() == ["not-fired"]  # numbered names are meant as they are
+
+
 @pytest.mark.parametrize(
     ("how", "kind", "text"),
     [

@@ -12,6 +12,7 @@ import msgspec
 
 from triggers_nb.analysis.graph import group_by_task, missing_triggers, order_counts, required
 from triggers_nb.analysis.graph_impact import Impacts
+from triggers_nb.analysis.lint_spelling import near_misses
 from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.selection import parse_age
 from triggers_nb.analysis.stuck import LEASE_OUT, OLDER_THAN, PENDING, RUNNING_LONG, SCHEDULED_LONG, why_stuck
@@ -243,11 +244,17 @@ class Situation:
             yield Reason(kind="fired-before", text=text, names=(trigger,))
         else:
             yield Reason(kind="not-fired", text=f"{trigger} has not fired", names=(trigger,))
-            near = get_close_matches(trigger, sorted(self.fired - self._used()), n=2, cutoff=0.75)
-            if near:
-                yield Reason(
-                    kind="near-miss", text=f"but {_list(near)} has, which nothing waits for", names=tuple(near)
-                )
+            yield from self._near_misses(trigger)
+
+    def _near_misses(self, trigger: str) -> Iterator[Reason]:
+        """Find what was fired and may be meant: what nothing waits for, or else what is spelt almost alike."""
+        near = get_close_matches(trigger, sorted(self.fired - self._used()), n=2, cutoff=0.75)
+        if near:
+            yield Reason(kind="near-miss", text=f"but {_list(near)} has, which nothing waits for", names=tuple(near))
+            return
+        uses = {trigger: 1, **dict.fromkeys(sorted(self.fired), 1)}
+        for _, meant in near_misses(uses, frozenset(self.fired)):
+            yield Reason(kind="near-miss", text=f"but {meant} has, which is spelt almost alike", names=(meant,))
 
     def _used(self) -> set[str]:
         return {trigger for task in self.tasks.values() for trigger in task.after | task.unless}
