@@ -128,6 +128,20 @@ def test_what_the_plans_own_steps_wrote_counts_as_seen():
     assert status(ws, name="t_rebook#0") == "finished"
 
 
+def test_what_the_hooks_of_the_plans_own_steps_wrote_counts_as_seen_too(monkeypatch):
+    def note(self, *what):
+        if what[:2] == ("fire", "t_import"):
+            self.update_instance_metadata("t_rebook#0", {"because": "t_import"})
+
+    monkeypatch.setattr(Recorder, "note", note)
+    ws = make_fleet(1, manager="tests-recorder")
+    plan = ws["f0"].plan.update_status(["t_import#0", "t_rebook#0"], "finished", cascade=True)
+
+    assert "refused" not in set(plan.preview(hooks=True)["action"])
+    assert plan.execute(confirm="memory").counts == {"done": 2}
+    assert ws["f0"].storage["t_rebook#0"].metadata["because"] == "t_import"
+
+
 def test_what_somebody_else_wrote_between_two_own_steps_does_not():
     ws = make_fleet(1, manager="tests-intruder")
     Intruder.act = lambda uid: connect()["f0"].update_metadata("t_rebook#0", {"by": "somebody else"})

@@ -70,7 +70,11 @@ def configurations(draw: st.DrawFn, *, plain: bool = False) -> dict[str, dict[st
     configuration = {}
     for task in TASKS:
         others = [name for name in [*EXTERNAL, *TASKS] if name != task]
-        after = draw(st.lists(st.sampled_from(others), max_size=2, unique=True))
+        # What is fired from outside more often than not, so that much happens
+        after = draw(
+            st.lists(st.sampled_from([*EXTERNAL[:2] * 3, *others]), min_size=draw(st.integers(0, 1)), max_size=2)
+        )
+        after = sorted(set(after))
         directives: dict[str, Any] = {"after": after, "run": f"tests-plan.{task}"}
         if not plain and draw(st.booleans()):
             directives["andEvery"] = draw(st.sampled_from([*EXTERNAL, *TASKS[: TASKS.index(task)]]))
@@ -89,8 +93,15 @@ results = st.one_of(
     st.dictionaries(st.sampled_from(["seats", "n"]), st.integers(0, 9), max_size=1),
     st.sampled_from([ValueError("wrong"), KeyError("seats")]),
 )
+failures = st.sampled_from([ValueError("wrong"), KeyError("seats"), {}, ValueError("again")])
 outcomes = st.fixed_dictionaries(dict.fromkeys(TASKS, results))
-firings = st.lists(st.tuples(st.sampled_from(EXTERNAL), kwargs), max_size=5)
+
+
+@st.composite
+def firings(draw: st.DrawFn) -> list[tuple[str, Any]]:
+    """A past in which some triggers have not been fired yet."""
+    fired = draw(st.lists(st.sampled_from(EXTERNAL), min_size=1, max_size=3, unique=True))
+    return [(draw(st.sampled_from(fired)), draw(kwargs)) for _ in range(draw(st.integers(1, 5)))]
 
 
 def make_world(draw: st.DrawFn, url: str, managers: list[str], *, plain: bool = False) -> Workspace:
@@ -98,11 +109,11 @@ def make_world(draw: st.DrawFn, url: str, managers: list[str], *, plain: bool = 
     fifo.forget()
     workspace = tnb.connect(url, manager=draw(st.sampled_from(managers)), runner=fifo.KEY)
     workspace.store.clear()
-    ends = draw(outcomes)
-    for uid in ["s", "u", "v"][: draw(st.sampled_from([1, 1, 2, 3]))]:
+    ends = {task: draw(failures) for task in TASKS}
+    for uid in ["s", "u", "v"][: draw(st.sampled_from([1, 2, 3]))]:
         configuration = draw(configurations(plain=plain))
         session = workspace.create(uid, configuration)
-        for trigger, given in draw(firings):
+        for trigger, given in draw(firings()):
             fire_quietly(session.manager, trigger, given)
             fifo.drain(ends)
         note(f"{uid}: {configuration}\n{session.instances()[['instance', 'status']]}")
@@ -122,7 +133,7 @@ def draw_plan(draw: st.DrawFn, workspace: Workspace, kinds: set[str]) -> Plan:
     possible |= ({"replay", "skip"} if len(failed) else set()) | ({"update_status"} if len(unresolved) else set())
     possible |= {"update_metadata", "resolve_logs"} if len(frame) else set()
     # What works on instances is more interesting, and rarer.
-    weights = {"fire": 2, "replay": 4, "skip": 3, "update_status": 3}
+    weights = {"fire": 3, "replay": 8, "skip": 6, "update_status": 4}
     kind = draw(st.sampled_from([name for name in sorted(possible & kinds) for _ in range(weights.get(name, 1))]))
     uids = draw(st.lists(st.sampled_from(list(workspace)), min_size=1, unique=True))
     if kind == "fire":
@@ -131,7 +142,8 @@ def draw_plan(draw: st.DrawFn, workspace: Workspace, kinds: set[str]) -> Plan:
     if kind == "configure":
         return workspace.plan.configure(uids, {"t_a": draw(configurations())["t_a"]})
     among = {"replay": failed, "skip": failed, "update_status": unresolved}.get(kind, frame)
-    chosen = among.iloc[draw(st.lists(st.integers(0, len(among) - 1), min_size=1, max_size=4, unique=True))]
+    n_least = min(len(among), draw(st.integers(1, 3)))
+    chosen = among.iloc[draw(st.lists(st.integers(0, len(among) - 1), min_size=n_least, max_size=6, unique=True))]
     return _plan_instances(draw, workspace, kind, chosen)
 
 
