@@ -185,6 +185,18 @@ def test_events_are_in_order_and_their_moments_never_go_back(store: Store) -> No
     assert (state.created_us, state.modified_us, state.seq) == (100, 120, 4)
 
 
+def test_the_first_events_of_many_sessions_are_those_of_each(store: Store) -> None:
+    for n in range(120):
+        made = make(store, f"s{n}")
+        for _ in range(n % 4):
+            applied(store.commit(f"s{n}", change(epoch=made.epoch)))
+    store.trim_events("s7", 1)
+    uids = ["nobody", *(f"s{n}" for n in reversed(range(120))), "s3"]
+
+    assert list(store.first_events(uids, 3)) == [store.events(uid, limit=3) for uid in uids]
+    assert list(store.first_events([], 3)) == []
+
+
 def test_trimmed_events_are_gone_and_their_numbers_are_not_used_again(store: Store) -> None:
     made = make(store, "s")
     for _ in range(4):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import pandas as pd
 
-from triggers_nb.analysis.frames_events import event_columns, read_stored_events
+from triggers_nb.analysis.frames_events import event_columns, read_events_of
 from triggers_nb.analysis.frames_instances import BATCH, Wanted, instance_frames
 from triggers_nb.analysis.frames_sessions import session_columns
 from triggers_nb.analysis.reading import Source, progress_bar, warn_interrupted
@@ -108,8 +108,7 @@ def _write(source: Source, writer: _Writer, day: date, summaries: list[Summary],
     uids = [summary.uid for summary in summaries]
     for _, frame in instance_frames(source, uids, Wanted(payloads=payloads)):
         writer.write("instances", INSTANCES, day, frame)
-    events = ((uid, event) for uid in uids for event in read_stored_events(source.store, uid))
-    for some in chunks(events, MAX_EVENTS):
+    for some in chunks(read_events_of(source.store, uids), MAX_EVENTS):
         writer.write("events", EVENTS, day, EVENTS.frame(event_columns(source, some, now_us)))
     writer.write("sessions", SESSIONS, day, SESSIONS.frame(session_columns(summaries, now_us)))
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from triggers_nb.analysis.frames_events import event_columns, read_stored_events
+from triggers_nb.analysis.frames_events import event_columns, read_events_of
 from triggers_nb.analysis.frames_failures import failure_frames
 from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted, instance_frames
 from triggers_nb.analysis.frames_sessions import session_columns, task_columns, trigger_columns
@@ -19,7 +19,7 @@ from triggers_nb.analysis.selection import Selection, check_limit, parse_age
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES
 from triggers_nb.core import records as rec
 from triggers_nb.errors import UnknownSession
-from triggers_nb.storages.store import SessionState, StoredEvent, Summary
+from triggers_nb.storages.store import SessionState, Summary
 
 #: Most rows of a frame, unless asked otherwise.
 MAX_SESSIONS: Final = 10_000
@@ -102,13 +102,11 @@ def read_state(source: Source, uid: str, prefixes: Sequence[str] = ()) -> Sessio
 def event_frames(
     source: Source, uids: Sequence[str], max_results: int | None = None
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Read changes a session at a time, several sessions to a frame."""
+    """Read changes, several sessions to a frame."""
     for start in range(0, len(uids), BATCH):
         now_us = source.store.now_us()
         chunk = uids[start : start + BATCH]
-        events: Iterator[tuple[str, StoredEvent]] = (
-            (uid, event) for uid in chunk for event in read_stored_events(source.store, uid)
-        )
+        events = read_events_of(source.store, chunk)
         kept = events if max_results is None else islice(events, max_results + 1)
         yield len(chunk), EVENTS.frame(event_columns(source, kept, now_us))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
 
 from triggers_nb.analysis.reading import Source, warn_unreadable
 from triggers_nb.analysis.schema import EVENTS
@@ -13,7 +13,9 @@ from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import Store, StoredEvent
 
 #: How many events are read at once.
-BATCH = 2000
+BATCH: Final = 2000
+#: How many events of each of many sessions are read at once.
+FIRST: Final = 100
 
 
 def read_stored_events(store: Store, uid: str, *, after: int = 0) -> Iterator[StoredEvent]:
@@ -24,6 +26,14 @@ def read_stored_events(store: Store, uid: str, *, after: int = 0) -> Iterator[St
         if len(batch) < BATCH:
             return
         after = batch[-1].seq
+
+
+def read_events_of(store: Store, uids: Sequence[str]) -> Iterator[tuple[str, StoredEvent]]:
+    """Read the events of many sessions, each session's oldest first, many sessions at a time."""
+    for uid, first in zip(uids, store.first_events(uids, FIRST), strict=True):
+        yield from ((uid, event) for event in first)
+        if len(first) == FIRST:
+            yield from ((uid, event) for event in read_stored_events(store, uid, after=first[-1].seq))
 
 
 def event_columns(source: Source, events: Iterable[tuple[str, StoredEvent]], now_us: int) -> dict[str, Any]:

@@ -204,6 +204,13 @@ class RedisStore(Store):
             after = found[-1].seq
         return found
 
+    def first_events(self, uids: Sequence[str], limit: int) -> Iterator[list[StoredEvent]]:
+        for start in range(0, len(uids), STATES_AT_ONCE):
+            some = uids[start : start + STATES_AT_ONCE]
+            commands = [("XRANGE", keys_of(uid).events, "-", "+", "COUNT", limit) for uid in some]
+            for entries in self._client.call_many(commands):
+                yield [decode_event(entry) for entry in entries]
+
     def first_event_seq(self, uid: str) -> int | None:
         keys = keys_of(uid)
         seq, entries = self._client.call_many(

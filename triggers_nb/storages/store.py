@@ -218,6 +218,13 @@ class Store(ABC):
     def events(self, uid: str, *, after: int = 0, limit: int | None = None) -> list[StoredEvent]:
         """Events with a greater sequence number than `after`, oldest first; empty if the session does not exist."""
 
+    def first_events(self, uids: Sequence[str], limit: int) -> Iterator[list[StoredEvent]]:
+        """The oldest events of many sessions, at most `limit` of each, in the order given.
+
+        A store may know a shorter way than this.
+        """
+        return (self.events(uid, limit=limit) for uid in uids)
+
     @abstractmethod
     def first_event_seq(self, uid: str) -> int | None:
         """Return the sequence number of the oldest event that is kept (1 unless some were trimmed).
