@@ -66,12 +66,7 @@ class Session(SessionView, SessionChanges):
     def panel(self) -> SessionPanel:
         """Show the session in a widget that follows it: picture, instances, and what can be done with them.
 
-        Close it with ``panel.close()``, or use it as a context manager.
-
-        Raises
-        ------
-        UnknownSession
-            If the session does not exist (any more).
+        Close it with ``panel.close()``, or use it as a context manager. Of a session that is deleted it says so.
         """
         from triggers_nb.notebook.panel import SessionPanel
 

@@ -220,7 +220,7 @@ def test_the_twin_of_a_triage_shows_groups_and_instances(ws):
 def test_the_scripts_are_in_the_package_and_complete():
     from triggers_nb.notebook.assets import read_script, read_styles
 
-    assert read_script("common.js", "table.js").count("export default") == 1
+    assert read_script("elements.js", "table.js").count("export default") == 1
     assert ".tnb-surface" in read_styles()
     for address in ("http://", "https://", "@import", "url("):
         assert address not in read_styles()

@@ -123,6 +123,17 @@ def test_changes_from_elsewhere_are_seen_and_cost_only_what_changed(triage, make
     assert not triage.look(0.0)
 
 
+def test_a_session_that_is_deleted_is_gone_after_a_while(triage, ws):
+    ws.store.delete("flight-N2")
+
+    assert any(triage.look(0.0) for _ in range(20))
+    triage.refresh()
+
+    assert [row[0] for row in triage.rows()] == ["flight-N1", "flight-N3"]
+    assert triage.bar()["about"].endswith("2 sessions")
+    assert not any(triage.look(0.0) for _ in range(20))
+
+
 def test_a_pattern_leaves_other_sessions_alone(ws):
     triage = TriageLogic(ws, "*-N[12]")
 

@@ -20,7 +20,7 @@ class GraphWidget(anywidget.AnyWidget):
         Takes ``{"do": "node", "id": …}``.
     """
 
-    _esm = read_script("common.js", "graph.js")
+    _esm = read_script("elements.js", "graph.js")
     _css = read_styles()
 
     svg = traitlets.Unicode("").tag(sync=True)

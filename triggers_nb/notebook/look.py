@@ -13,6 +13,10 @@ FLEET_POLL_S: Final = 0.25
 #: Clocks of writers may differ by this much.
 SKEW_US: Final = 60_000_000
 
+#: After so many looks at what changed, it is looked for what is gone, unless there are more sessions than this.
+LOOKS_PER_LISTING: Final = 20
+MAX_LISTED: Final = 20_000
+
 
 class SessionLook:
     """Waits until a session has moved on from where it was last shown.
@@ -52,9 +56,13 @@ class FleetLook:
         self.store = store
         self.seen: dict[str, tuple[int, int]] = {}
         self.since_us = 0
+        self._n_looks = 0
 
     def __call__(self, timeout_s: float) -> bool:
-        """Wait; return whether a session has changed."""
+        """Wait; return whether a session has changed, or is gone."""
+        self._n_looks += 1
+        if self._n_looks % LOOKS_PER_LISTING == 0 and len(self.seen) <= MAX_LISTED and self.gone():
+            return True
         deadline = time.monotonic() + timeout_s
         while True:
             started = time.monotonic()
@@ -64,6 +72,10 @@ class FleetLook:
             if now >= deadline:
                 return False
             time.sleep(min(max(FLEET_POLL_S, 9 * (now - started)), deadline - now))
+
+    def gone(self) -> set[str]:
+        """Return the sessions that were seen and do not exist any more; this lists all."""
+        return set(self.seen) - {each.uid for each in self.store.summaries()}
 
     def changed(self) -> list[Summary]:
         """Return the sessions that are not as they were seen."""

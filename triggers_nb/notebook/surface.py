@@ -38,7 +38,7 @@ class SurfaceWidget(anywidget.AnyWidget):
         What went wrong last; None once something has gone right again.
     """
 
-    _esm = read_script("common.js", "sheet.js", "surface.js")
+    _esm = read_script("elements.js", "sheet.js", "surface.js")
     _css = read_styles()
 
     kind = traitlets.Unicode("").tag(sync=True)

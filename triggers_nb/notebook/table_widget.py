@@ -30,7 +30,7 @@ class TableWidget(anywidget.AnyWidget):
         Takes what the user does: ``{"do": "select", "id": …}`` and ``{"do": "check", …}``.
     """
 
-    _esm = read_script("common.js", "table.js")
+    _esm = read_script("elements.js", "table.js")
     _css = read_styles()
 
     statuses: traitlets.List[Any] = traitlets.List(_STATUSES).tag(sync=True)

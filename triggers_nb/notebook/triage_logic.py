@@ -15,7 +15,7 @@ from triggers_nb.analysis.frames import read_failures
 from triggers_nb.analysis.schema import FAILURES
 from triggers_nb.core.status import CODES, FAILED
 from triggers_nb.errors import RegistryError, UnknownSession
-from triggers_nb.notebook.look import FleetLook
+from triggers_nb.notebook.look import MAX_LISTED, FleetLook
 from triggers_nb.notebook.panel_logic import Moment
 from triggers_nb.notebook.patches import plain_value
 from triggers_nb.notebook.payloads import as_json
@@ -91,13 +91,17 @@ class TriageLogic(SurfaceLogic):
         """Read the sessions again that have changed, and group their failures."""
         now_us = self.source.store.now_us()
         changed = self.look.changed()
+        gone = self.look.gone() if len(self.look.seen) <= MAX_LISTED and not changed else set()
+        for uid in gone:
+            self.look.seen.pop(uid)
+            self._counts.pop(uid, None)
         for summary in changed:
             self.look.seen[summary.uid] = (summary.epoch, summary.seq)
         mine = [summary for summary in changed if self._is_wanted(summary.uid)]
         self._counts |= {summary.uid: status_counts(summary.counts) for summary in mine}
         uids = [summary.uid for summary in mine]
         failing = [uid for uid in uids if self._counts[uid].get(FAILED)]
-        kept = self._own[~self._own["session_uid"].isin(uids)]
+        kept = self._own[~self._own["session_uid"].isin([*uids, *gone])]
         read = read_failures(self.source, failing, max_results=None) if failing else self._own.iloc[:0]
         self._own = FAILURES.concat([kept.reset_index(drop=True), read])
         self.look.since_us = now_us
