@@ -244,6 +244,9 @@ class SessionView:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.uid!r} in {self._source.store.url}>"
 
+    def _repr_html_(self) -> str:
+        return self._repr_mimebundle_()["text/html"]
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from triggers_nb.render.board import board_bundle
 

@@ -43,6 +43,15 @@ def runner_name() -> str | None:
     return os.environ.get("TRIGGERS_RUNNER") or None
 
 
+def app_prefixes() -> tuple[str, ...]:
+    """Folders or packages whose frames are the application's, for fingerprints: ``TRIGGERS_APP_PREFIXES``, with commas.
+
+    None by default: then what is in no library is the application's.
+    """
+    named = os.environ.get("TRIGGERS_APP_PREFIXES", "").split(",")
+    return tuple(prefix.strip() for prefix in named if prefix.strip())
+
+
 def _positive(variable: str, default: float) -> float:
     text = os.environ.get(variable)
     if not text:

@@ -169,6 +169,17 @@ def test_failures_are_the_failed_instances_with_what_they_block(history: list[An
         assert row.blocked == [each.task for each in blocked]
 
 
+def test_what_counts_as_the_application_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(History().play([("fire", 0, 1), ("run", 0, "fail")]).store)
+    guessed = frames.read_failures(source, [UID], False).iloc[0]
+    monkeypatch.setenv("TRIGGERS_APP_PREFIXES", "nowhere, tests.analysis")
+    said = frames.read_failures(source, [UID], False).iloc[0]
+
+    assert guessed["top_frame"] == "analysis.histories:_run"
+    assert said["top_frame"] == "tests.analysis.histories:_run"
+    assert said["fingerprint"] != guessed["fingerprint"]
+
+
 def test_triggers_are_told_apart() -> None:
     played = History().play([("fire", 0, 3), ("fire", 5, 1), ("run", 0, "finish")])
     frame = frames.read_triggers(source_of(played.store), UID, payloads=True).set_index("trigger")

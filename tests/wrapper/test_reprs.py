@@ -28,6 +28,8 @@ def text(thing: Any) -> str:
     bundle = thing._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"}
     assert "<script" not in bundle["text/html"]
+    if hasattr(thing, "_repr_html_"):
+        assert thing._repr_html_() == bundle["text/html"]
     found: str = bundle["text/plain"]
     return found
 

@@ -17,6 +17,7 @@ from triggers_nb.core import records as rec
 from triggers_nb.core.instances import TaskConfig
 from triggers_nb.core.status import CODES, FAILED, UNSTARTED
 from triggers_nb.core.work import CREATED_COUNT
+from triggers_nb.settings import app_prefixes
 from triggers_nb.storages.base import instances_of
 from triggers_nb.storages.store import SessionState
 
@@ -96,4 +97,5 @@ def top_frame_of(batch: Batch, position: int) -> str | None:
     traceback = batch.traceback(position)
     if traceback is None:
         return None
-    return top_frame(traceback, exception_message=batch.rows[position].exception_message or "")
+    message = batch.rows[position].exception_message or ""
+    return top_frame(traceback, app_prefixes=app_prefixes(), exception_message=message)

@@ -31,6 +31,7 @@ from triggers_nb.core.records import (
 )
 from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RESOLVED, RUNNING, SKIPPED, STATUSES
 from triggers_nb.errors import StorageError
+from triggers_nb.settings import app_prefixes
 from triggers_nb.storages.store import DueItem, SessionState
 
 Array = np.ndarray[Any, Any]
@@ -250,7 +251,8 @@ class Batch:
     def fingerprint(self, position: int) -> str:
         """Return the fingerprint of an instance's exception."""
         row = self.rows[position]
-        return fingerprint(row.exception_type or "", row.exception_message or "", self.traceback(position) or "")
+        kind, message, text = row.exception_type or "", row.exception_message or "", self.traceback(position) or ""
+        return fingerprint(kind, message, text, app_prefixes=app_prefixes())
 
     def traceback(self, position: int) -> str | None:
         """Return the traceback of an instance's exception."""
