@@ -572,7 +572,8 @@ class TriggerManager:
         if instance.status != "scheduled":
             store.settle(uid, item)
             return "nothing"
-        waiting_s = (store.now_us() - rec.to_us(instance.metadata["timestamps"]["scheduled"])) / 1e6 - instance.cooldown
+        scheduled_us = rec.to_us(instance.metadata["timestamps"]["scheduled"])
+        waiting_s = (store.now_us() - scheduled_us) / 1e6 - float(instance.cooldown)
         delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S) + max(0.0, -waiting_s)
         if not store.postpone(uid, item, delay_s, due_us=due.due_us):
             return "nothing"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 
 import pytest
 
@@ -333,3 +334,15 @@ def test_a_retry_that_is_handed_over_again_waits_for_what_is_left_of_its_cooldow
     assert 3000 < left_of_cooldown_s(clone) < 3600
     clone.metadata["cooldown"] = 1e-6
     assert left_of_cooldown_s(clone) == 0
+
+
+def test_a_cooldown_may_be_any_number(session):
+    session.configure(t_echo={"after": ["start"], "run": "tests.Echo"})
+    session.manager.storage.runner = "threading"
+    session.manager.fire("start")
+    ThreadingTaskRunner.join_all()
+    instance = session["t_echo#0"]
+
+    for cooldown in (Decimal(60), 60, 60.0):
+        instance.metadata["cooldown"] = cooldown
+        assert 50 < left_of_cooldown_s(instance) < 60

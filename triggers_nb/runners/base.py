@@ -50,10 +50,11 @@ class BaseTaskRunner(ABC):
 
 def left_of_cooldown_s(task_instance: TaskInstance) -> float:
     """Return how long a scheduled instance has still to wait; less than its cooldown if it is handed over again."""
-    if not task_instance.cooldown:
+    cooldown_s = float(task_instance.cooldown)
+    if not cooldown_s:
         return 0.0
     scheduled_at: datetime = task_instance.metadata["timestamps"]["scheduled"]
-    return max(0.0, task_instance.cooldown - (datetime.now(UTC) - scheduled_at).total_seconds())
+    return max(0.0, cooldown_s - (datetime.now(UTC) - scheduled_at).total_seconds())
 
 
 #: Task runners by entry point.
