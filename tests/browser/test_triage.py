@@ -73,8 +73,11 @@ def test_the_whole_path_is_there_for_the_keyboard(triage, page):
     page.keyboard.press("Enter")
     wait = triage.locator(".tnb-primary", has_text="Skip 129 instances")
     wait.wait_for()
+    page.keyboard.press("Space")  # the focus is on the first field: cascade
+    triage.locator(".tnb-preview", has_text="fires").wait_for()
     triage.locator(".tnb-confirm").focus()
     page.keyboard.type("triggers.db")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     triage.locator(".tnb-last", has_text="129 done").wait_for()
+    triage.locator(".tnb-tab:focus").wait_for()

@@ -104,12 +104,16 @@ function sheetOf(model, send) {
       make("div", { class: "tnb-buttons" }, parts.ask, parts.go,
         make("button", { type: "button", class: "tnb-button", click: () => send({ do: "cancel" }) }, "Cancel")));
     for (const field of sheet.fields) if (field.kind === "trigger" && field.value) suggest(field);
-    const first = root.querySelector("textarea:not([hidden]), .tnb-field input[type=text], select");
-    if (first && !first.closest("[hidden]")) {
-      first.focus({ preventScroll: true });
-      if (first.tagName === "TEXTAREA") { const inside = first.value.indexOf("{}"); if (inside > 0) first.setSelectionRange(inside + 1, inside + 1); }
-    }
     showConditional();
+    focusFirst();
+  }
+
+  /** Go on where something can be typed or chosen; in a patch, between its inner braces. */
+  function focusFirst() {
+    const first = [...root.querySelectorAll(".tnb-field :is(textarea, input, select), .tnb-reason")].find((each) => !each.closest("[hidden]"));
+    first.focus({ preventScroll: true });
+    const inside = first.tagName === "TEXTAREA" ? first.value.indexOf("{}") : -1;
+    if (inside > 0) first.setSelectionRange(inside + 1, inside + 1);
   }
 
   function execute() {
@@ -140,7 +144,13 @@ function sheetOf(model, send) {
   function show() {
     const sheet = model.get("sheet");
     root.hidden = !sheet.kind;
-    if (!sheet.kind) { number = null; root.replaceChildren(); return; }
+    if (!sheet.kind) {
+      const hadFocus = number !== null && (root.contains(document.activeElement) || document.activeElement === document.body);
+      number = null;
+      root.replaceChildren();
+      if (hadFocus) root.parentElement?.querySelector(".tnb-tab")?.focus({ preventScroll: true });
+      return;
+    }
     if (sheet.number !== number) { number = sheet.number; build(sheet); }
     isStale = false;
     parts.difference.innerHTML = sheet.difference;

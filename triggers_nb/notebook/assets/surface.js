@@ -69,11 +69,13 @@ async function render({ model, el }) {
 
   function showTabs() {
     const open = model.get("sheet").kind;
+    const focused = tabs.contains(document.activeElement) ? document.activeElement.dataset.kind : null;
     tabs.replaceChildren(...model.get("tabs").map((tab) => make("button", {
       class: "tnb-tab", role: "tab", "data-kind": tab.kind, "aria-selected": String(tab.kind === open),
       "aria-disabled": tab.refused ? "true" : undefined, title: tab.refused || tab.title,
       click: () => { if (!tab.refused) send({ do: "open", id: tab.kind }); },
     }, tab.label)));
+    if (focused) tabs.querySelector(`[data-kind="${focused}"]`)?.focus({ preventScroll: true });
   }
 
   function showLast() {
