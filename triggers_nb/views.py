@@ -257,4 +257,4 @@ class StoreView:
 
 def _counted(uids: list[str]) -> str:
     more = " or more" if len(uids) == MAX_SEARCHED else ""
-    return f"{len(uids):,}{more} sessions" if uids else "no session"
+    return f"{len(uids):,}{more} session{'s' if len(uids) > 1 else ''}" if uids else "no session"

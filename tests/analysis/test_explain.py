@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -205,6 +206,21 @@ def test_messages_are_redacted() -> None:
     story.manager.update_instance_metadata("t_plane#0", {"exceptionMessage": "password=hunter2"})
 
     assert "hunter2" not in story.view.explain("t_plane#0").sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.00006, "0.06 ms"), (0.012, "12 ms"), (1.25, "1.2 s"), (75.4, "75 s"), (7200, "7,200 s")]
+)
+def test_how_long_it_ran_is_said_in_plain_numbers(seconds: float, said: str) -> None:
+    story = Story(CHAIN).fire("scheduled").end("t_plane#0")
+    ran = datetime(2013, 2, 8, 10, tzinfo=UTC)
+    situation = story.view._situation()
+    stamps = situation.instances["t_plane#0"].metadata["timestamps"]
+    stamps |= {"running": ran, "finished": ran + timedelta(seconds=seconds)}
+
+    about = situation.explain("t_plane#0")
+
+    assert about.sentence == f"t_plane#0 finished: it ran from 2013-02-08 10:00:00 UTC for {said}."
 
 
 def test_an_unknown_name_suggests_near_ones() -> None:

@@ -343,7 +343,10 @@ def _said_moment(moment: datetime) -> str:
 
 
 def _seconds(span: timedelta) -> str:
-    return f"{span.total_seconds():,.3g} s"
+    seconds = span.total_seconds()
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
 def _list(names: Sequence[str]) -> str:
