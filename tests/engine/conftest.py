@@ -1,5 +1,6 @@
 """What the tests of the engine share: a session on each embedded storage, and tasks that are functions."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ def manager(storage: BaseTriggerStorage) -> TriggerManager:
 def join() -> Callable[[], None]:
     """Wait until everything that was handed over has run."""
     return ThreadingTaskRunner.join_all
+
+
+@pytest.fixture
+def release(store: Store) -> Iterator[threading.Event]:
+    """What tasks wait for; set at the latest when the test ends, so that nothing waits for them for ever."""
+    event = threading.Event()
+    yield event
+    event.set()
 
 
 @pytest.fixture

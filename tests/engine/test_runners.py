@@ -248,8 +248,10 @@ def test_what_is_resolved_by_hand_before_it_starts_does_not_run(manager: Trigger
     assert manager.storage["t_a#0"].status == "skipped"
 
 
-def test_claiming_removes_the_pending_hand_over(manager: TriggerManager, define: Callable[..., str]) -> None:
-    started, release = threading.Event(), threading.Event()
+def test_claiming_removes_the_pending_hand_over(
+    manager: TriggerManager, define: Callable[..., str], release: threading.Event
+) -> None:
+    started = threading.Event()
 
     def wait(task: Any, context: Any) -> None:
         started.set()
@@ -439,10 +441,10 @@ def test_it_is_one_before_anything_is_committed(manager: TriggerManager, monkeyp
 
 
 def test_a_forked_child_waits_only_for_its_own_work(
-    manager: TriggerManager, define: Callable[..., str], join: Callable[[], None]
+    manager: TriggerManager, define: Callable[..., str], release: threading.Event, join: Callable[[], None]
 ) -> None:
     # given work that this process still does
-    started, release = threading.Event(), threading.Event()
+    started = threading.Event()
 
     def wait(task: Any, context: Any) -> None:
         started.set()
