@@ -7,6 +7,8 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from triggers_nb import settings
@@ -26,6 +28,7 @@ from triggers_nb.errors import (
     InvalidValue,
     MaxRetriesExceeded,
     TaskNotFound,
+    brief,
     suggest,
     with_context,
 )
@@ -56,6 +59,8 @@ class StatusChange(Exception):
 
     def __init__(self, status: str, metadata: Mapping[str, Any] | None = None) -> None:
         super().__init__(status)
+        if metadata is not None and not isinstance(metadata, Mapping):
+            raise TypeError(f"metadata={brief(metadata)}: expected a mapping with string keys, or None")
         self.status = status
         self.metadata = dict(metadata or {})
 
@@ -71,6 +76,9 @@ class Retry(StatusChange):
         failure: Failure | None = None,
     ) -> None:
         super().__init__(FAILED, metadata)
+        number: object = cooldown
+        if number is not None and not isinstance(number, (Real, Decimal)):
+            raise TypeError(f"cooldown={brief(cooldown)}: expected a number of seconds, or None")
         if cooldown is not None and not 0 <= cooldown < MAX_COOLDOWN_S:
             raise ValueError(f"cooldown is a number of seconds, 0 <= cooldown < 1e9, or None; not {cooldown!r}")
         self.replacement_kwargs = replacement_kwargs
@@ -296,6 +304,8 @@ class _LevelLogger(LoggerAdapter):
         self._context = context
 
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
+        if not isinstance(level, int):
+            raise TypeError(f"level={brief(level)}: expected a number such as logging.ERROR")
         self._context.log_level = max(self._context.log_level, min(level, MAX_LEVEL))
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
         super().log(level, msg, *args, **kwargs)
