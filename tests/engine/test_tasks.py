@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +17,7 @@ from triggers_nb.manager import TriggerManager
 from triggers_nb.patcher import AttrPatcher
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.store import Store
 from triggers_nb.task import MAX_LEVEL, Retry, StatusChange, TaskContext, TriggerTask, rebuild_manager, run_instance
 
 Body = Callable[[TriggerTask, TaskContext], Any]
@@ -247,6 +248,13 @@ def test_a_skip_or_retry_with_what_cannot_be_stored_fails_the_instance(
     assert statuses() == {"t_a#0": "failed"}
 
 
+@pytest.mark.parametrize("metadata", [[1], 5, "text"])
+def test_metadata_of_a_skip_or_retry_is_a_mapping(metadata: Any) -> None:
+    for make in (TriggerTask.skip, Retry):
+        with pytest.raises(TypeError, match=r"^metadata=.*expected a mapping with string keys"):
+            make(metadata)
+
+
 # Retrying itself
 
 
@@ -329,43 +337,58 @@ def test_a_wrong_cooldown_fails_the_instance(run: Callable[..., TaskInstance], c
     instance = run(raise_directly if is_direct else retrying(cooldown=cooldown))
     assert instance.status == "failed"
     assert instance.metadata["exceptionType"] in ("builtins.ValueError", "builtins.TypeError")
+    assert repr(cooldown) in instance.metadata["exceptionMessage"]
+    assert "a number of seconds" in instance.metadata["exceptionMessage"]
+
+
+class Timer(threading.Thread):
+    """A timer whose time comes when the test says so, at the latest when it ends."""
+
+    made: list[Any]
+    is_set: threading.Event
+
+    def __init__(self, delay_s: float, function: Callable[..., None], args: tuple[Any, ...]) -> None:
+        super().__init__(target=function, args=args)
+        self.delay_s = delay_s
+
+    def start(self) -> None:
+        self.made.append(self)
+        self.is_set.set()
+
+    def elapse(self) -> None:
+        super().start()
+
+
+@pytest.fixture
+def timers(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Timer]]:
+    cls = type("Timer", (Timer,), {"made": [], "is_set": threading.Event()})
+    monkeypatch.setattr(threading, "Timer", cls)
+    yield cls
+    for timer in cls.made:
+        if timer.ident is None:
+            timer.elapse()
 
 
 def test_a_cooldown_is_waited_for(
-    manager: TriggerManager, define: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    manager: TriggerManager, define: Callable[..., str], timers: type[Timer], join: Callable[[], None]
 ) -> None:
-    # given a clock of our own
-    timers: list[Any] = []
-
-    class Timer(threading.Thread):
-        def __init__(self, delay_s: float, function: Callable[..., None], args: tuple[Any, ...]) -> None:
-            super().__init__(target=function, args=args)
-            timers.append((delay_s, self))
-
-        def start(self) -> None:
-            fired.set()
-
-        def elapse(self) -> None:
-            super().start()
-
-    fired = threading.Event()
-    monkeypatch.setattr(threading, "Timer", Timer)
-    name = define(lambda task, context: task.request.retries or retrying(cooldown=60)(task, context), max_retries=1)
+    # given a task that retries itself after a minute
+    name = define(lambda task, context: None if task.request.retries else retrying(cooldown=60)(task, context))
     manager.update_configuration({"t_a": {"after": ["go"], "run": name}})
-    # when a task retries itself after a minute
+    # when it does so
     manager.fire("go")
-    fired.wait()
+    timers.is_set.wait()
     # then the replay has not started, and recovery will not start it before that minute has passed either
-    ((delay_s, timer),) = timers
+    (timer,) = timers.made
     state = manager.storage.store.state(manager.storage.uid)
     assert state is not None
-    assert delay_s == 60
+    assert 0 < timer.delay_s <= 60  # what is left of it
     assert manager.storage["t_a#1"].status == "scheduled"
     assert state.due[HANDOVER + "t_a#1"].due_us - state.modified_us > 60_000_000
     # and it starts when the minute is over
     timer.elapse()
-    ThreadingTaskRunner.join_all()
-    assert manager.storage["t_a#1"].status == "failed"  # a number is no result
+    join()
+    assert manager.storage["t_a#1"].status == "finished"
 
 
 def test_a_replay_by_hand_does_not_wait(
@@ -443,9 +466,9 @@ def test_a_result_that_comes_late_is_refused(
 
 
 def test_a_late_result_is_refused_although_a_replay_runs(
-    manager: TriggerManager, define: Callable[..., str], join: Callable[[], None]
+    manager: TriggerManager, define: Callable[..., str], release: threading.Event, join: Callable[[], None]
 ) -> None:
-    started, release = threading.Event(), threading.Event()
+    started = threading.Event()
 
     def wait(task: TriggerTask, context: TaskContext) -> Any:
         if context.instance_name == "t_a#0":
@@ -465,10 +488,10 @@ def test_a_late_result_is_refused_although_a_replay_runs(
 
 
 def test_a_worker_of_a_deleted_session_ends_nothing_of_the_one_made_again(
-    manager: TriggerManager, define: Callable[..., str], join: Callable[[], None]
+    manager: TriggerManager, define: Callable[..., str], release: threading.Event, join: Callable[[], None]
 ) -> None:
     # given an instance that runs while its session is deleted, made again, and runs one of the same name
-    started, release = threading.Event(), threading.Event()
+    started = threading.Event()
     storage = manager.storage
 
     def make_again(task: TriggerTask, context: TaskContext) -> Any:
@@ -572,6 +595,12 @@ def test_a_level_beyond_all_others_is_recorded_as_the_highest(
 ) -> None:
     instance = logging_task(level)
     assert (instance.status, instance.log_level) == ("finished", MAX_LEVEL)
+
+
+def test_a_level_is_a_number(logging_task: Callable[..., TaskInstance]) -> None:
+    instance = logging_task("ERROR")
+    assert instance.status == "failed"
+    assert instance.metadata["exceptionMessage"] == "level='ERROR': expected a number such as logging.ERROR"
 
 
 def test_without_messages_there_is_no_level(run: Callable[..., TaskInstance]) -> None:
