@@ -12,8 +12,7 @@ DEMO_URL := sqlite:///$(BUILD)/blizzard.db
 LAB_URL := sqlite:///$(BUILD)/lab.db
 LAB_NOTEBOOK := $(firstword $(wildcard notebooks/04_triage.ipynb notebooks/01_blizzard.ipynb))
 # A page that shows everything without a network.
-HTML := --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
-	--HTMLExporter.widget_renderer_url=data:text/javascript,
+HTML := --to triggers_nb.notebook.export.StaticExporter
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-long check lab clean
@@ -22,8 +21,8 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/demo.stamp
-	@mkdir -p build && rm -f build/blizzard.db build/blizzard.db-*
-	TRIGGERS_URL="$(DEMO_URL)" $(BIN)/python -m nbconvert --log-level WARN --execute --to notebook \
+	@mkdir -p build && rm -f build/blizzard.db build/blizzard.db-* build/journal.jsonl
+	TRIGGERS_URL="$(DEMO_URL)" TRIGGERS_JOURNAL="$(BUILD)/journal.jsonl" $(BIN)/python -m nbconvert --log-level WARN --execute --to notebook \
 		--ExecutePreprocessor.kernel_name=python3 --output-dir build --output 01_blizzard.ipynb notebooks/01_blizzard.ipynb
 	$(BIN)/python -m nbconvert --log-level WARN $(HTML) --output-dir build --output 01_blizzard.html build/01_blizzard.ipynb
 	@echo "The executed notebook is build/01_blizzard.ipynb, the report build/01_blizzard.html."
@@ -40,7 +39,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 lab: build/lab.db
-	TRIGGERS_URL="$(LAB_URL)" $(BIN)/python -m jupyterlab $(LAB_NOTEBOOK)
+	TRIGGERS_URL="$(LAB_URL)" TRIGGERS_JOURNAL="$(BUILD)/lab-journal.jsonl" $(BIN)/python -m jupyterlab $(LAB_NOTEBOOK)
 
 build/lab.db: | $(VENV)/demo.stamp
 	@mkdir -p build && rm -f build/lab.db-*
