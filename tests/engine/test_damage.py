@@ -1,15 +1,17 @@
 """What is damaged in a SQLite file is told of; nothing is half changed, and other sessions stay as they are."""
 
 import sqlite3
+import warnings
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import triggers_nb as tnb
 from triggers_nb.core.codec import encode_value
-from triggers_nb.core.records import ConfigRecord, Raw, encode_record
+from triggers_nb.core.records import ConfigRecord, LatestRecord, Raw, decode_record, encode_record
 from triggers_nb.errors import StorageError, UnreadableSession
 from triggers_nb.manager import TriggerManager
 from triggers_nb.storages.base import BaseTriggerStorage
@@ -126,3 +128,41 @@ def test_a_change_whose_outcome_could_not_be_read_is_not_made(
     with pytest.raises(StorageError, match=r"'(c:)?t_ship' cannot be read"):
         change(TriggerManager(BaseTriggerStorage(UID, manager.storage.store)))
     assert dump(path) == before
+
+
+def forged(encoded: bytes, **changes: object) -> bytes:
+    record = decode_record("i:", encoded)
+    return encode_record(msgspec.structs.replace(record, **changes))
+
+
+@pytest.mark.parametrize("forgery", ["task", "timestamps", "params", "head", "latest"])
+def test_forged_cells_are_told_and_do_not_hide_the_other_sessions(
+    forgery: str, manager: TriggerManager, damage: Callable[[str, bytes], None], path: Path
+) -> None:
+    store = manager.storage.store
+    for uid in ("other", UID):
+        each = TriggerManager(BaseTriggerStorage(uid, store))
+        each.update_instance_status("t_ship#0", "failed")
+    view = store.read(UID, ["i:t_ship#0", "head", "k:paid"])
+    assert view is not None
+    cells = {name: cell.data for name, cell in view.cells.items()}
+    number = Raw(encode_value(5))
+    if forgery == "task":
+        damage("i:t_ship#0", forged(cells["i:t_ship#0"], task="t_gone"))
+    elif forgery == "timestamps":
+        damage("i:t_ship#0", forged(cells["i:t_ship#0"], metadata={"timestamps": number}))
+    elif forgery == "params":
+        damage("c:t_ship", encode_record(FORGED))
+    elif forgery == "head":
+        damage("head", encode_record(msgspec.structs.replace(decode_record("head", cells["head"]), metadata=number)))
+    else:
+        damage("k:paid", encode_record(LatestRecord(Raw(encode_value({})), 2**63, 0)))
+    ws = tnb.connect(f"sqlite:///{path}")
+
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("always")
+        for frame in (ws.instances(), ws.failures(), ws.failures(payloads=True), ws.stuck(), ws.sessions()):
+            assert frame.empty or "other" in set(frame["session_uid"])
+        assert len(ws.failures()) == (2 if forgery in ("head", "latest") else 1)
+    with pytest.raises(StorageError, match="cannot be read"):
+        TriggerManager(BaseTriggerStorage(UID, store)).storage.debug_repr()

@@ -11,7 +11,7 @@ import pandas as pd
 from triggers_nb.analysis.fingerprints import top_frame
 from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted
 from triggers_nb.analysis.graph_impact import Impacts
-from triggers_nb.analysis.reading import Source, batches
+from triggers_nb.analysis.reading import Source, batches, read_apart
 from triggers_nb.analysis.schema import FAILURES
 from triggers_nb.core import records as rec
 from triggers_nb.core.instances import TaskConfig
@@ -32,12 +32,18 @@ def failure_frames(source: Source, uids: Sequence[str], payloads: bool) -> Itera
     """
     seen: dict[Any, list[str]] = {}
     for n_read, sessions in batches(source.store, uids, (*PREFIXES, rec.LATEST), BATCH):
-        both = Batch(sessions, Wanted(codes=(CODES[UNSTARTED], CODES[FAILED])))
-        failed = both.select(np.flatnonzero(both.codes == CODES[FAILED]))
-        columns = failed.columns(source, source.store.now_us(), payloads=payloads)
-        columns["top_frame"] = [top_frame_of(failed, position) for position in range(len(failed.rows))]
-        columns["blocked"] = _blocked(failed, _situations(both, both.sessions), both.sessions, seen)
-        yield n_read, FAILURES.frame(columns)
+        yield n_read, FAILURES.concat(list(read_apart(sessions, lambda some: _frame(source, some, payloads, seen))))
+
+
+def _frame(
+    source: Source, sessions: Sequence[tuple[str, SessionState]], payloads: bool, seen: dict[Any, list[str]]
+) -> pd.DataFrame:
+    both = Batch(sessions, Wanted(codes=(CODES[UNSTARTED], CODES[FAILED])))
+    failed = both.select(np.flatnonzero(both.codes == CODES[FAILED]))
+    columns = failed.columns(source, source.store.now_us(), payloads=payloads)
+    columns["top_frame"] = [top_frame_of(failed, position) for position in range(len(failed.rows))]
+    columns["blocked"] = _blocked(failed, _situations(both, both.sessions), both.sessions, seen)
+    return FAILURES.frame(columns)
 
 
 def _blocked(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from triggers_nb.analysis.fingerprints import fingerprint
-from triggers_nb.analysis.reading import Source, batches, warn_unreadable
+from triggers_nb.analysis.reading import Source, batches, read_apart, warn_unreadable
 from triggers_nb.analysis.schema import INSTANCES, MISSING_US, PAYLOADS
 from triggers_nb.analysis.selection import Statuses, codes_of, parse_age, parse_names, parse_statuses
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
@@ -96,7 +96,7 @@ class Batch:
         try:
             self._read(sessions, wanted)
         except StorageError:
-            self._read(list(_readable(sessions)), wanted)
+            self._read(list(_readable(sessions, wanted)), wanted)
 
     def _read(self, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> None:
         self.sessions = sessions
@@ -139,7 +139,10 @@ class Batch:
         """Let moments that were set on a draft stand above those in the block."""
         for position in range(len(self.rows)):
             raw = self.record(position).metadata.get("timestamps")
-            for name, moment in decode_value(raw).items() if raw is not None else ():
+            own = {} if raw is None else decode_value(raw)
+            if not isinstance(own, dict):
+                raise StorageError(f"instance {self.names[position]!r} cannot be read: its timestamps are no mapping")
+            for name, moment in own.items():
                 if name in _STAMP and isinstance(moment, datetime) and moment.tzinfo is not None:
                     self.stamps[position, _STAMP[name]] = to_us(moment)
 
@@ -282,16 +285,19 @@ def instance_frames(source: Source, uids: Sequence[str], wanted: Wanted) -> Iter
         The number of sessions covered, and a frame of `INSTANCES`.
     """
     for n_read, sessions in batches(source.store, uids, PREFIXES, BATCH):
-        batch = Batch(sessions, wanted)
-        yield n_read, INSTANCES.frame(batch.columns(source, source.store.now_us(), payloads=wanted.payloads))
+        yield n_read, INSTANCES.concat(list(read_apart(sessions, lambda some: _frame(source, some, wanted))))
 
 
-def _readable(sessions: Sequence[tuple[str, SessionState]]) -> Iterator[tuple[str, SessionState]]:
+def _frame(source: Source, sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> pd.DataFrame:
+    batch = Batch(sessions, wanted)
+    return INSTANCES.frame(batch.columns(source, source.store.now_us(), payloads=wanted.payloads))
+
+
+def _readable(sessions: Sequence[tuple[str, SessionState]], wanted: Wanted) -> Iterator[tuple[str, SessionState]]:
     """Leave out sessions that cannot be decoded, and warn of each."""
     for uid, state in sessions:
         try:
-            _configs(state)
-            decode_rows([cell.data for name, cell in state.cells.items() if name[0] == "i"])
+            Batch.__new__(Batch)._read([(uid, state)], wanted)
         except StorageError as error:
             warn_unreadable(uid, error)
         else:

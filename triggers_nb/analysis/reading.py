@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 import pandas as pd
 
 from triggers_nb.analysis.schema import Schema
-from triggers_nb.errors import DamagedSession, ReadingInterrupted, ResultsTruncated, UnreadableSession
+from triggers_nb.errors import DamagedSession, ReadingInterrupted, ResultsTruncated, StorageError, UnreadableSession
 from triggers_nb.redaction import Redactor
 from triggers_nb.storages.store import SessionState, Store
 
@@ -25,7 +25,8 @@ PROGRESS_AFTER_S: Final = 1.0
 #: Cells from which a batch counts as large.
 MAX_CELLS: Final = 50_000
 
-Batched = tuple[int, list[tuple[str, SessionState]]]
+Session = tuple[str, SessionState]
+Batched = tuple[int, list[Session]]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -177,6 +178,21 @@ def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: in
             sessions, n_asked, n_cells = [], 0, 0
     if n_asked:
         yield n_asked, sessions
+
+
+def read_apart(sessions: Sequence[Session], make: Callable[[Sequence[Session]], T]) -> Iterator[T]:
+    """Make something of sessions; if some are damaged, of the others, in as few parts as that takes, with a warning."""
+    try:
+        made = make(sessions)
+    except StorageError as error:
+        if len(sessions) == 1:
+            warn_unreadable(sessions[0][0], error)
+            return
+        middle = len(sessions) // 2
+        yield from read_apart(sessions[:middle], make)
+        yield from read_apart(sessions[middle:], make)
+    else:
+        yield made
 
 
 def _states(store: Store, uids: Sequence[str], prefixes: Sequence[str]) -> Iterator[tuple[str, SessionState | None]]:

@@ -298,7 +298,10 @@ def read_metadata(record: InstanceRecord) -> dict[str, Any]:
     """All metadata of a stored instance as one dict."""
     metadata: dict[str, Any] = {key: decode_value(raw) for key, raw in record.metadata.items()}
     # A draft may have set moments of its own; they stand above those in the block.
-    metadata["timestamps"] = {**read_stamps(record.stamps), **metadata.get("timestamps", {})}
+    own_moments = metadata.get("timestamps", {})
+    if not isinstance(own_moments, dict):
+        raise StorageError(f"instance {record.name!r} cannot be read: its timestamps are no mapping")
+    metadata["timestamps"] = {**read_stamps(record.stamps), **own_moments}
     if record.parent is not None:
         metadata["parent"] = record.parent
     if record.depth:

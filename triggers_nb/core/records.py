@@ -114,17 +114,19 @@ class TaskRecord(msgspec.Struct, frozen=True, array_like=True):
     groups: tuple[Group, ...] = ()
 
 
+#: A number that is not negative and that every column can hold, checked when it is decoded.
+Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
 class LatestRecord(msgspec.Struct, frozen=True, array_like=True):
     """The latest firing of a trigger."""
 
     #: Encoded mapping.
     kwargs: Raw
-    n_fired: int
-    fired_us: int
+    n_fired: Number
+    fired_us: Number
 
 
-#: A number that is not negative and that every column can hold, checked when it is decoded.
-Number = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 #: A block of moments.
 Stamps = Annotated[bytes, msgspec.Meta(min_length=_STAMPS.size, max_length=_STAMPS.size)]
 
@@ -266,10 +268,12 @@ def from_us(us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=us)
 
 
-def new_stamps(us: int, status: int) -> bytes:
-    """The block of an instance that is created in `status` now."""
+def new_stamps(us: int, *statuses: int) -> bytes:
+    """The block of an instance that is created and enters these statuses now."""
     stamps = [0] * len(STAMPS)
-    stamps[0] = stamps[1] = stamps[2 + status] = us
+    stamps[0] = stamps[1] = us
+    for status in statuses:
+        stamps[2 + status] = us
     return _STAMPS.pack(*stamps)
 
 

@@ -224,7 +224,7 @@ class BaseTriggerStorage:
     def metadata(self) -> dict[str, Any]:
         """Session metadata: what the application keeps there, and ``latest_kwargs``."""
         state = self._state((rec.HEAD, rec.LATEST))
-        return {**decode_value(_head(state).metadata), "latest_kwargs": _latest_kwargs(state)}
+        return {**_own_metadata(state), "latest_kwargs": _latest_kwargs(state)}
 
     @property
     def manager_key(self) -> str | None:
@@ -302,7 +302,7 @@ class BaseTriggerStorage:
                 }
                 for name, instance in instances.items()
             },
-            "metas": {**decode_value(_head(state).metadata), "latest_kwargs": _latest_kwargs(state)},
+            "metas": {**_own_metadata(state), "latest_kwargs": _latest_kwargs(state)},
         }
 
     def invalidate_cache(self) -> None:
@@ -619,6 +619,13 @@ def created(counts: Mapping[str, int]) -> dict[str, int]:
     return {name[2:]: n for name, n in sorted(counts.items()) if name.startswith(CREATED_COUNT)}
 
 
+def _own_metadata(state: SessionState) -> dict[str, Any]:
+    metadata = decode_value(_head(state).metadata)
+    if not isinstance(metadata, dict):
+        raise StorageError(f"the session's metadata cannot be read: found {brief(metadata)}, expected a mapping")
+    return metadata
+
+
 def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict[str, TaskInstance]:
     """All instances in a session's state, by task and number."""
     found: list[tuple[InstanceRecord, int]] = [
@@ -627,6 +634,9 @@ def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict
         if name.startswith(rec.INSTANCE)
     ]
     found.sort(key=lambda pair: (pair[0].task, pair[0].index))
+    for record, _ in found:
+        if record.task not in configs:
+            raise StorageError(f"instance {record.name!r} cannot be read: its task has no configuration")
     return {record.name: TaskInstance.from_record(record, configs[record.task], revision) for record, revision in found}
 
 
