@@ -32,3 +32,11 @@ def test_a_page_shows_the_twin_of_a_widget_and_not_its_view(page):
 def test_a_page_names_no_address_to_load_something_from(page):
     for host in ("cdnjs", "unpkg", "jsdelivr", "https://cdn"):
         assert host not in page
+
+
+@pytest.mark.parametrize(("theme", "scheme"), [("light", "light"), ("dark", "dark")])
+def test_pictures_have_the_colours_of_the_page(theme, scheme):
+    body, _ = StaticExporter(theme=theme).from_notebook_node(make_notebook({"text/html": "<img>"}))
+    head = body.partition("</head>")[0]
+    assert head.count("color-scheme:") == 1
+    assert f"<style>:root {{ color-scheme: {scheme}; }}</style>" in head

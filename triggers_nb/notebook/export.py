@@ -51,6 +51,13 @@ class StaticExporter(HTMLExporter):
     mermaid_layout_elk_js_url = Unicode("").tag(config=True)
     jquery_url = Unicode("").tag(config=True)
 
+    def from_notebook_node(self, nb: Any, resources: Any = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Convert a notebook; pictures have the page's colours, whatever the reader's system prefers."""
+        page, resources = super().from_notebook_node(nb, resources, **kwargs)
+        scheme = "dark" if self.theme == "dark" else "light"
+        style = f"<style>:root {{ color-scheme: {scheme}; }}</style>"
+        return page.replace("</head>", f"{style}\n</head>", 1), resources
+
     @property
     def default_config(self) -> Config:
         """Drop widgets."""
