@@ -13,6 +13,9 @@ from triggers_nb.errors import StorageError
 
 Raw = msgspec.Raw
 
+#: The kwargs of a change that has none.
+NO_KWARGS = Raw(NIL)
+
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """Who changes a session, and why; kept on a storage handle and recorded with each of its commits."""
@@ -42,7 +45,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     #: The trigger that was fired or taken.
     trigger: str | None = None
     #: Encoded kwargs of a firing.
-    kwargs: Raw = Raw(NIL)
+    kwargs: Raw = NO_KWARGS
     #: The instance, or the hook, that brought it about.
     cause: str | None = None
 

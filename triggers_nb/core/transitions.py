@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from triggers_nb.core.status import CODES, STATUSES, check_by_hand, check_transi
 from triggers_nb.core.work import CREATED_COUNT, HANDOVER, LEASE, TASKS, HookCall, Work, forget_own_moments
 from triggers_nb.errors import ClaimRefused, InvalidStatus
 
-_UNSTARTED = CODES["unstarted"]
+_UNSTARTED, _SCHEDULED, _ABANDONED = CODES["unstarted"], CODES["scheduled"], CODES["abandoned"]
 _replace = msgspec.structs.replace
 
 Kwargs = dict[str, Raw]
@@ -119,7 +120,7 @@ def _apply(work: Work, task: str, trigger: str, kwargs: Raw, cause: str) -> None
             trigger in config.unless and trigger not in group.seen
         )
         applied = applied or takes
-        if takes or _is_decided(config, group.held, group.seen):
+        if takes or _next_status(config, group.held, group.seen) != _UNSTARTED:
             _advance(work, config, task, group, trigger if takes else None, kwargs, cause, opened)
         else:
             opened.keep(group)
@@ -174,8 +175,12 @@ def _create_by_fire(
         elif (latest := work.latest(name)) is not None:
             held[name] = latest.kwargs
     seen = tuple(name for name in config.unless if name == trigger or work.latest(name) is not None)
-    record = create(work, task, index, held, seen, trigger=trigger, cause=cause)
-    _settle(work, config, record, cause, opened)
+    status = _next_status(config, held, seen)
+    record = create(work, task, index, held, seen, status, trigger=trigger, cause=cause)
+    if status == _SCHEDULED:
+        work.hand_over(record)
+    elif status == _UNSTARTED:
+        opened.add(record)
 
 
 def create(
@@ -184,32 +189,39 @@ def create(
     index: int,
     kwargs: Kwargs,
     seen: tuple[str, ...],
+    status: int = _UNSTARTED,
     *,
     trigger: str | None = None,
     cause: str | None = None,
     **fields: object,
 ) -> InstanceRecord:
-    """Create an unstarted instance; the caller keeps the task's cell right."""
-    stamps = rec.new_stamps(work.now_us, _UNSTARTED)
-    record = InstanceRecord(task, index, _UNSTARTED, stamps, kwargs=kwargs, seen=seen, **fields)  # type: ignore[arg-type]
+    """Create an unstarted instance that enters a status at once; the caller keeps the task's cell right."""
+    stamps = rec.new_stamps(work.now_us, _UNSTARTED, status)
+    record = InstanceRecord(task, index, status, stamps, kwargs=kwargs, seen=seen, **fields)  # type: ignore[arg-type]
+    name = record.name
     work.put_instance(None, record)
-    work.change("create", record.name, None, _UNSTARTED, trigger=trigger, cause=cause)
+    work.change("create", name, None, _UNSTARTED, trigger=trigger, cause=cause)
+    if status != _UNSTARTED:
+        work.change("status", name, _UNSTARTED, status, cause=cause)
     return record
 
 
 def _settle(work: Work, config: ConfigRecord, record: InstanceRecord, cause: str, opened: _Opened) -> None:
     """Abandon or schedule an unstarted instance, or leave it open."""
-    if config.unless and set(config.unless) <= set(record.seen):
+    status = _next_status(config, record.kwargs, record.seen)
+    if status == _ABANDONED:
         work.enter(record, "abandoned", cause)
-    elif record.kwargs.keys() >= set(config.after):
+    elif status == _SCHEDULED:
         work.schedule(record, cause)
     else:
         opened.add(record)
 
 
-def _is_decided(config: ConfigRecord, held: tuple[str, ...], seen: tuple[str, ...]) -> bool:
-    """Whether instances that hold this are to be scheduled or abandoned (drafts, or after a new configuration)."""
-    return set(config.after) <= set(held) or (bool(config.unless) and set(config.unless) <= set(seen))
+def _next_status(config: ConfigRecord, held: Collection[str], seen: tuple[str, ...]) -> int:
+    """What becomes of an unstarted instance that holds this, also after a draft or a new configuration."""
+    if config.unless and set(config.unless) <= set(seen):
+        return _ABANDONED
+    return _SCHEDULED if set(config.after) <= set(held) else _UNSTARTED
 
 
 class _Opened:
@@ -227,6 +239,8 @@ class _Opened:
         ranges += (record.index, record.index + 1)
 
     def record(self, task: str, next_index: int) -> TaskRecord:
+        if not self._indices:
+            return TaskRecord(next_index=next_index)
         groups = tuple(Group(held, seen, _merge(ranges)) for (held, seen), ranges in sorted(self._indices.items()))
         return task_record(task, next_index, groups)
 

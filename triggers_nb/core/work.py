@@ -14,7 +14,7 @@ import msgspec
 
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value, encode_value
-from triggers_nb.core.events import Change, Event, Provenance, Raw, Undo, encode_event
+from triggers_nb.core.events import NO_KWARGS, Change, Event, Provenance, Raw, Undo, encode_event
 from triggers_nb.core.records import (
     ConfigRecord,
     HeadRecord,
@@ -265,14 +265,11 @@ class Work:
         after: int | None = None,
         *,
         trigger: str | None = None,
-        kwargs: Raw | None = None,
+        kwargs: Raw = NO_KWARGS,
         cause: str | None = None,
     ) -> None:
         """Note one consequence."""
-        if kwargs is None:
-            self.changes.append(Change(action, target, before, after, trigger, cause=cause))
-        else:
-            self.changes.append(Change(action, target, before, after, trigger, kwargs, cause))
+        self.changes.append(Change(action, target, before, after, trigger, kwargs, cause))
 
     def put_instance(self, before: InstanceRecord | None, after: InstanceRecord) -> None:
         """Write an instance and keep the counts right."""
@@ -312,9 +309,13 @@ class Work:
     def schedule(self, record: InstanceRecord, cause: str | None = None, delay_s: float = 0.0) -> InstanceRecord:
         """Schedule an unstarted instance and record the pending hand-over."""
         after = self.enter(record, "scheduled", cause)
-        self.due[HANDOVER + after.name] = (delay_s + self.handover_s, b"")
-        self.scheduled.append(after)
+        self.hand_over(after, delay_s)
         return after
+
+    def hand_over(self, record: InstanceRecord, delay_s: float = 0.0) -> None:
+        """Record the pending hand-over of a scheduled instance."""
+        self.due[HANDOVER + record.name] = (delay_s + self.handover_s, b"")
+        self.scheduled.append(record)
 
     def call_hook(self, call: HookCall) -> None:
         """Have a hook called after the commit."""
