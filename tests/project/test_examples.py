@@ -8,6 +8,7 @@ import pytest
 
 import triggers_nb
 from triggers_nb.registry import Registry
+from triggers_nb.storages import memory, urls
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -28,6 +29,8 @@ def test_every_public_name_has_an_example_that_runs(name, tmp_path, monkeypatch)
     directory = tmp_path / "empty"
     directory.mkdir()
     monkeypatch.chdir(directory)
+    monkeypatch.setattr(memory, "_named", {})  # the same examples may run again in this process
+    monkeypatch.setattr(urls, "_stores", {})
     [examples] = examples_of(name)
     said = []
 
