@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -18,11 +18,11 @@ from triggers_nb.storages.redis_connections import Command
 from triggers_nb.storages.redis_layout import ALL_BUCKETS, due_member, keys_of, to_ms, to_us
 from triggers_nb.storages.store import Commit
 
-V = TypeVar("V")
-
 _encode = msgspec.msgpack.Encoder().encode
-_HEAD_FIELDS: Final = ("epoch", "seq", "modified", "timeout", "expires", "head")
-_NOTHING_DUE: Final[tuple[list[str], list[str], list[int], list[bytes]]] = ([], [], [], [])
+#: So many bytes in front say that it is an array of 16 values or more.
+_ARRAY_START: Final = 3
+_UNRESOLVED: Final = "#unresolved"
+_NOTHING_DUE: Final[tuple[list[bytes | str], list[int], list[str]]] = ([], [], [])
 _directory = files("triggers_nb.storages") / "lua"
 
 
@@ -54,64 +54,68 @@ def commit(client: RedisClient, uid: str, commit: Commit, *, new_epoch: int) -> 
     return answer
 
 
-def _commit_arguments(uid: str, commit: Commit, new_epoch: int) -> list[bytes]:
+def _commit_arguments(uid: str, commit: Commit, new_epoch: int) -> list[bytes | str]:
     """Lay a commit out as ``lua/commit.lua`` says."""
-    reads, writes, counts = commit.reads, commit.writes, commit.counts
-    fields = [*_HEAD_FIELDS, *[f"#{name}" for name in counts]]
-    if "unresolved" not in counts:
-        fields.append("#unresolved")
-    read = _by_hash(reads)
-    written = _by_hash(writes)
-    due, settled, delays_us, due_data = _split_due(commit.due) if commit.due else _NOTHING_DUE
-    timeout_ms = -1 if commit.timeout_s is None else to_ms(commit.timeout_s)
-    writes_read = 0 if writes.keys().isdisjoint(reads) else 1
+    reads, writes = commit.reads, commit.writes
+    counts = [f"#{name}" for name in commit.counts]
+    timeout_ms, unresolved_at = -1, 0
+    if commit.timeout_s is not None:
+        timeout_ms = to_ms(commit.timeout_s)
+        if _UNRESOLVED not in counts:
+            counts.append(_UNRESOLVED)
+        unresolved_at = counts.index(_UNRESOLVED) + 1
+    cells, instances = _fields_of(writes)
+    due, delays_us, settled = _split_due(commit.due) if commit.due else _NOTHING_DUE
+    head = (_encode(writes[HEAD]),) if HEAD in writes else ()
     parts = (
-        *(uid, commit.at_us, commit.epoch, commit.base_seq, new_epoch, timeout_ms, writes_read),
-        *(fields, [*counts.values()], fields.index("#unresolved") + 1, reads.get(HEAD, -1)),
-        *(read.cells, read.cell_values, read.instances, read.instance_values),
-        *(written.cells, written.instances, 1 if HEAD in writes else 0, due, delays_us, settled),
+        *(uid, str(commit.at_us), commit.epoch, commit.base_seq, new_epoch, timeout_ms),
+        *(0 if writes.keys().isdisjoint(reads) else 1, counts, [*commit.counts.values()], unresolved_at),
+        *(reads.get(HEAD, -1), *_split_reads(reads)),
+        *(len(cells) // 2, len(instances) // 2, len(head), delays_us, settled),
     )
-    head = (writes[HEAD],) if HEAD in writes else ()
-    data = [_encode(each) for each in (*written.cell_values, *written.instance_values, *head, *due_data)]
-    return [_encode(parts), commit.commit_id, commit.lock, commit.event, *data]
+    return [_encode(parts)[_ARRAY_START:], commit.commit_id, commit.lock, commit.event, *cells, *instances, *due, *head]
 
 
-class _ByHash(NamedTuple, Generic[V]):
-    """Cells, without the cell ``head``, by the hash that has them."""
-
-    cells: list[str]
-    cell_values: list[V]
-    instances: list[str]
-    instance_values: list[V]
-
-
-def _by_hash(cells: Mapping[str, V]) -> _ByHash[V]:
-    sorted_: _ByHash[V] = _ByHash([], [], [], [])
-    others, other_values, instances, instance_values = sorted_
-    for name, value in cells.items():
+def _split_reads(reads: Mapping[str, int]) -> tuple[list[str], list[int], list[str], list[int]]:
+    """Cells but ``head``, and their revisions; cells of instances, and their revisions."""
+    cells: list[str] = []
+    revisions: list[int] = []
+    instances: list[str] = []
+    instance_revisions: list[int] = []
+    for name, revision in reads.items():
         if name[:2] == INSTANCE:
             instances.append(name)
-            instance_values.append(value)
+            instance_revisions.append(revision)
         elif name != HEAD:
-            others.append(name)
-            other_values.append(value)
-    return sorted_
+            cells.append(name)
+            revisions.append(revision)
+    return cells, revisions, instances, instance_revisions
 
 
-def _split_due(due: Mapping[str, tuple[float, bytes] | None]) -> tuple[list[str], list[str], list[int], list[bytes]]:
-    """Due items and those to be removed; the delays in microseconds and the bytes of the former."""
-    items: list[str] = []
-    settled: list[str] = []
+def _fields_of(writes: Mapping[str, bytes]) -> tuple[list[bytes | str], list[bytes | str]]:
+    """Names and encoded bytes, in turn, of cells but ``head``, and of cells of instances."""
+    cells: list[bytes | str] = []
+    instances: list[bytes | str] = []
+    for name, data in writes.items():
+        if name[:2] == INSTANCE:
+            instances += (name, _encode(data))
+        elif name != HEAD:
+            cells += (name, _encode(data))
+    return cells, instances
+
+
+def _split_due(due: Mapping[str, tuple[float, bytes] | None]) -> tuple[list[bytes | str], list[int], list[str]]:
+    """Due items and their encoded bytes, in turn; their delays in microseconds; the items that are to be removed."""
+    fields: list[bytes | str] = []
     delays_us: list[int] = []
-    data: list[bytes] = []
+    settled: list[str] = []
     for item, what in due.items():
         if what is None:
             settled.append(item)
         else:
-            items.append(item)
+            fields += (item, _encode(what[1]))
             delays_us.append(to_us(what[0]))
-            data.append(what[1])
-    return items, settled, delays_us, data
+    return fields, delays_us, settled
 
 
 def read(client: RedisClient, uid: str, *, names: Sequence[str], steps: int) -> list[bytes] | None:

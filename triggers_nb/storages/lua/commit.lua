@@ -3,8 +3,9 @@
 -- KEYS  of the session: 1 head (hash), 2 cells (hash), 3 cells of instances (hash), 4 events (stream),
 --       5 due items (hash), 6 lock (string); of its bucket: 7 index by last change (zset), 8 due items (zset),
 --       9 expiries (zset)
--- ARGV  1 msgpack array, see below; 2 commit id; 3 token of the lock; 4 event;
---       5... as msgpack: the bytes of each cell and each due item to be written, in the order of their names
+-- ARGV  1 values in msgpack, see below; 2 commit id; 3 token of the lock; 4 event;
+--       5... in turn, the name of each cell and each due item to be written and its bytes as msgpack: first cells, then
+--       those of instances, then due items; at last, the bytes of the cell "head" if it is written
 --
 -- Returns {1, epoch, seq, at_us} if it is applied, now or before; else {0, ms that another's lock stands, and, if the
 -- session exists, epoch, seq, cell, value, cell, value, ...} with what is there of the cells that were read.
@@ -23,18 +24,19 @@ local uid, at_us, epoch, -- 0: the session does not exist
     base_seq, new_epoch, -- of a session that is made
     timeout_ms, -- -1: never
     writes_read, -- 1 if a cell is written that was read
-    fields, -- of the head: the 6 that are named below, counts, and the count 'unresolved' if it is not among them
-    increments, -- of the counts
-    unresolved_at, -- its place among the fields
+    counts, -- as fields of the head; at last 'unresolved' if it is looked at, but not changed
+    increments,
+    unresolved_at, -- its place among the counts, 0 if it is not among them
     head_revision, -- of the cell "head", -1 if it was not read
     cells, cell_revisions, instances, instance_revisions, -- what was read
-    new_cells, new_instances, writes_head, -- what is written; the cell "head", if 1, comes last
-    due, delays_us, settled = unpack(cmsgpack.unpack(ARGV[1]))
-if not settled or #ARGV ~= 4 + #new_cells + #new_instances + writes_head + #due then
+    cells_written, instances_written, writes_head, -- how many
+    delays_us, -- of the due items
+    settled = cmsgpack.unpack(ARGV[1])
+if not settled or #ARGV ~= 4 + 2 * (cells_written + instances_written + #delays_us) + writes_head then
     return redis.error_reply('BADCALL the first argument does not agree with the others')
 end
 
--- In parts: unpack fails near 8,000.
+-- Both in parts, as unpack is limited.
 local function read_fields(key, names)
     if #names <= CHUNK then
         return #names > 0 and call('HMGET', key, unpack(names)) or {}
@@ -49,14 +51,20 @@ local function read_fields(key, names)
     return values
 end
 
-local function write_fields(key, names_and_values)
-    for from = 1, #names_and_values, CHUNK do
-        call('HSET', key, unpack(names_and_values, from, math.min(from + CHUNK - 1, #names_and_values)))
+local function write_fields(key, names_and_values, first, last)
+    for from = first, last, CHUNK do
+        call('HSET', key, unpack(names_and_values, from, math.min(from + CHUNK - 1, last)))
     end
 end
 
 -- What is there, and whether it is what was read.
-local head = read_fields(KEYS[1], fields) -- epoch, seq, modified, timeout, expires, head, counts
+local head = call('HMGET', KEYS[1], 'epoch', 'seq', 'modified', 'timeout', 'expires', 'head',
+    unpack(counts, 1, math.min(#counts, CHUNK)))
+if #counts > CHUNK then
+    for i, value in ipairs(read_fields(KEYS[1], counts)) do
+        head[6 + i] = value
+    end
+end
 local cell_values = read_fields(KEYS[2], cells)
 local instance_values = read_fields(KEYS[3], instances)
 local exists = head[1] and true or false
@@ -136,29 +144,25 @@ end
 -- What there will be.
 seq = seq + 1
 local seq_text = string.format('%.0f', seq)
-at_us = string.format('%.0f', math.max(at_us, tonumber(head[3] or 0)))
+if head[3] and tonumber(head[3]) > tonumber(at_us) then
+    at_us = head[3]
+end
 local new_head = {'seq', seq_text, 'modified', at_us}
 for i = 1, #increments do
-    head[6 + i] = tonumber(head[6 + i] or 0) + increments[i]
-    new_head[3 + 2 * i] = fields[6 + i]
+    new_head[3 + 2 * i] = counts[i]
+    head[6 + i] = (head[6 + i] or 0) + increments[i]
     new_head[4 + 2 * i] = head[6 + i]
 end
+local cells_end = 4 + 2 * cells_written
+local instances_end = cells_end + 2 * instances_written
+local dues_end = instances_end + 2 * #delays_us
 local beginning = '\146' .. pack(seq)
-local cell_fields, instance_fields = {}, {}
-for i = 1, #new_cells do
-    cell_fields[2 * i - 1] = new_cells[i]
-    cell_fields[2 * i] = beginning .. ARGV[4 + i]
+for i = 6, instances_end, 2 do
+    ARGV[i] = beginning .. ARGV[i]
 end
-local written = 4 + #new_cells
-for i = 1, #new_instances do
-    instance_fields[2 * i - 1] = new_instances[i]
-    instance_fields[2 * i] = beginning .. ARGV[written + i]
-end
-written = written + #new_instances
 if writes_head == 1 then
-    written = written + 1
     new_head[#new_head + 1] = 'head'
-    new_head[#new_head + 1] = beginning .. ARGV[written]
+    new_head[#new_head + 1] = beginning .. ARGV[#ARGV]
 end
 local due_member = #uid .. ':' .. uid
 
@@ -182,31 +186,30 @@ if not exists then
     call('ZREM', KEYS[9], uid)
     call('UNLINK', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 end
-if #due > 0 then
+if #delays_us > 0 then
     local now_us = read_clock_us()
-    local due_fields = {}
-    for i = 1, #due do
+    for i = 1, #delays_us do
+        local at = instances_end + 2 * i - 1
         local due_us = now_us + delays_us[i]
-        call('ZADD', KEYS[8], due_us, due_member .. due[i])
-        due_fields[2 * i - 1] = due[i]
-        due_fields[2 * i] = '\146' .. pack(due_us) .. ARGV[written + i]
+        call('ZADD', KEYS[8], due_us, due_member .. ARGV[at])
+        ARGV[at + 1] = '\146' .. pack(due_us) .. ARGV[at + 1]
     end
-    write_fields(KEYS[5], due_fields)
+    write_fields(KEYS[5], ARGV, instances_end + 1, dues_end)
 end
 for i = 1, #settled do
     call('ZREM', KEYS[8], due_member .. settled[i])
     call('HDEL', KEYS[5], settled[i])
 end
 call('XADD', KEYS[4], seq_text .. '-0', 'id', ARGV[2], 'at', at_us, 'data', ARGV[4])
-write_fields(KEYS[2], cell_fields)
-write_fields(KEYS[3], instance_fields)
-local expires = timeout_ms >= 0 and tonumber(head[unresolved_at] or 0) == 0 and call('EXISTS', KEYS[5]) == 0
+write_fields(KEYS[2], ARGV, 5, cells_end)
+write_fields(KEYS[3], ARGV, cells_end + 1, instances_end)
+local expires = timeout_ms >= 0 and tonumber(head[6 + unresolved_at] or 0) == 0 and call('EXISTS', KEYS[5]) == 0
 if timeout_ms >= 0 or head[4] then
     for _, value in ipairs({'timeout', timeout_ms, 'expires', expires and 1 or 0}) do
         new_head[#new_head + 1] = value
     end
 end
-write_fields(KEYS[1], new_head)
+write_fields(KEYS[1], new_head, 1, #new_head)
 if expires then
     start_expiry(KEYS, uid, timeout_ms)
 elseif head[5] == '1' then
