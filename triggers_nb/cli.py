@@ -17,10 +17,13 @@ from datetime import date
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from triggers_nb.core.status import STATUSES
-from triggers_nb.errors import StorageUrlError, TriggersError, UnknownKey
+from triggers_nb.errors import ResultsTruncated, StorageUrlError, TriggersError, UnknownKey
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OK: Final = 0
 FAILURE: Final = 1
@@ -193,8 +196,90 @@ def _recover(args: argparse.Namespace) -> int:
     return FAILURE if done.keys() & {"failed", "out of reach"} else OK
 
 
+def _reading_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pattern", nargs="?", help="only sessions whose UID is like this, with *, ? and [...]")
+    parser.add_argument("--since", metavar="AGE", help="only sessions that changed since, such as 24h")
+    parser.add_argument("--max", type=_at_least_one, default=50, metavar="N", help="at most N rows (default: 50)")
+    add_url(parser)
+    add_json(parser)
+
+
+def _sessions(args: argparse.Namespace) -> int:
+    from triggers_nb import cli_reading as reading
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResultsTruncated)  # it speaks of Python
+        frame = reading.open_workspace(args).sessions(args.pattern, since=args.since, max_results=args.max)
+    _say_if_cut(args, len(frame))
+    return _print_frame(args, frame, reading.SESSIONS)
+
+
+def _failures(args: argparse.Namespace) -> int:
+    from triggers_nb import cli_reading as reading
+
+    groups = reading.open_workspace(args).failure_groups(args.pattern, since=args.since, max_results=None)
+    _say_if_cut(args, len(groups))
+    return _print_frame(args, groups.head(args.max), reading.GROUPS)
+
+
+def _say_if_cut(args: argparse.Namespace, n_rows: int) -> None:
+    if n_rows >= args.max:
+        _say(args, f"the first {args.max:,} rows; there may be more, --max shows them")
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("uid", help="UID of the session")
+    add_url(parser)
+    add_json(parser)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from triggers_nb import cli_reading as reading
+
+    session = reading.open_workspace(args)[args.uid]
+    if args.json:
+        return _print_frame(args, session.instances(), reading.INSTANCES)
+    print(session._repr_mimebundle_()["text/plain"])
+    return OK
+
+
+def _lint_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="configuration as a JSON object of task names and directives; - reads it")
+    add_json(parser)
+
+
+def _lint(args: argparse.Namespace) -> int:
+    import msgspec
+
+    from triggers_nb import cli_reading as reading
+    from triggers_nb.analysis.lint import lint
+
+    findings = lint(reading.read_configuration(args.file))
+    if args.json:
+        print_json([msgspec.to_builtins(finding) for finding in findings])
+    else:
+        print_table(
+            ["severity", "code", "task", "message"], [[f.severity, f.code, f.task, f.message] for f in findings]
+        )
+    return FAILURE if any(finding.severity == "error" for finding in findings) else OK
+
+
+def _print_frame(args: argparse.Namespace, frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
+    from triggers_nb import cli_reading as reading
+
+    if args.json:
+        print_json(reading.records(frame))
+    else:
+        print_table(columns, reading.rows(frame, columns))
+    return OK
+
+
 #: Every command by name.
 COMMANDS: Final[Mapping[str, Command]] = {
     "demo": Command("run a day of flights out of New York, one session per flight", _demo_arguments, _demo),
+    "failures": Command("group failed instances by cause", _reading_arguments, _failures),
+    "lint": Command("find mistakes in a configuration", _lint_arguments, _lint),
     "recover": Command("take up what crashes left behind, in all sessions", _recover_arguments, _recover),
+    "sessions": Command("list sessions, last changed first", _reading_arguments, _sessions),
+    "show": Command("show one session", _show_arguments, _show),
 }

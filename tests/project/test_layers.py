@@ -40,6 +40,7 @@ LAYERS = {
     "triggers_nb.incidents.*": 9,
     "triggers_nb.notebook.*": 10,
     "triggers_nb.cli": 10,
+    "triggers_nb.cli_reading": 10,
     "triggers_nb.demo.*": 10,
     "triggers": 11,
     "triggers.*": 11,
