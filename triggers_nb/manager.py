@@ -354,9 +354,8 @@ class TriggerManager:
         return errors + self._call_hooks(step.hooks, instances, item if item in step.due else None)
 
     def _enter_session(self, work: Work, creates: bool) -> None:
-        head = work.head()
-        if head is None and not creates:
-            work.no_session()
+        if not creates:
+            work.refuse_missing_session()
         head = transitions.make_session(work, None, self.storage.timeout)
         if head.manager is not None and self.storage.check_manager and not self._is_of(head.manager):
             if not self.allow_manager_change:

@@ -123,10 +123,16 @@ def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
     for key, item in value.items():
         if type(key) is not str:
             raise InvalidValue(f"{path}[{brief(key)}]", key, "expected a string as key")
-        _checked_text(key, f"{path} key")
+        if not key.isascii():
+            _checked_text(key, f"{path} key")
         # The commonest kinds are passed through without building the path to them.
         kind = type(item)
-        if item is None or kind is bool or (kind is str and item.isascii()):
+        if (
+            (kind is str and item.isascii())
+            or (kind is int and -(2**63) <= item < 2**64)
+            or item is None
+            or kind is bool
+        ):
             plain[key] = item
         else:
             plain[key] = _plain(item, f"{path}[{key!r}]", depth + 1)

@@ -96,8 +96,10 @@ def _route(work: Work, tasks: dict[str, ConfigRecord], triggers: list[str]) -> N
 
 
 def fire(work: Work, trigger: str, kwargs: Raw, *, cause: str | None = None) -> None:
-    """Fire a trigger: apply it to the tasks that name it, and remember its kwargs."""
-    work.session.need((rec.HEAD, rec.TRIGGER + trigger, rec.LATEST + trigger))
+    """Fire a trigger: apply it to the tasks that name it, and remember its kwargs.
+
+    The caller has asked for the trigger's cells.
+    """
     latest = work.latest(trigger)
     route = work.trigger(trigger)
     first = len(work.scheduled)
@@ -106,7 +108,7 @@ def fire(work: Work, trigger: str, kwargs: Raw, *, cause: str | None = None) -> 
         _apply(work, task, trigger, kwargs, cause or trigger)
     n_fired = latest.n_fired + 1 if latest is not None else 1
     work.put(rec.LATEST + trigger, LatestRecord(kwargs, n_fired, work.now_us))
-    scheduled = tuple(record.name for record in work.scheduled[first:])
+    scheduled = tuple([record.name for record in work.scheduled[first:]])
     work.call_hook(HookCall("_post_fire", trigger, scheduled))
 
 
@@ -174,7 +176,7 @@ def _create_by_fire(
             held[name] = kwargs
         elif (latest := work.latest(name)) is not None:
             held[name] = latest.kwargs
-    seen = tuple(name for name in config.unless if name == trigger or work.latest(name) is not None)
+    seen = tuple([name for name in config.unless if name == trigger or work.latest(name) is not None])
     status = _next_status(config, held, seen)
     record = create(work, task, index, held, seen, status, trigger=trigger, cause=cause)
     if status == _SCHEDULED:

@@ -44,16 +44,13 @@ class Missing(Exception):
         self.names = tuple(names)
 
 
-class Loaded:
+class Loaded(msgspec.Struct, eq=False):
     """A cell as it was read: revision 0 and no data if it is not there. Decoded once."""
 
-    __slots__ = ("_record", "cell", "data", "revision")
-
-    def __init__(self, cell: str, revision: int, data: bytes | None, record: Record | None = None) -> None:
-        self.cell = cell
-        self.revision = revision
-        self.data = data
-        self._record = record
+    cell: str
+    revision: int
+    data: bytes | None
+    _record: Record | None = None
 
     @property
     def record(self) -> Record | None:
@@ -337,7 +334,7 @@ class Work:
 
     def step(self, commit_id: bytes) -> Step:
         """Close the change."""
-        pending = tuple(call for call in self.hooks if call.hook in self.hooked)
+        pending = tuple([call for call in self.hooks if call.hook in self.hooked])
         if pending:
             self.due[HOOKS + commit_id.hex()] = (self.grace_s, encode_hooks(pending))
         undo, writes = [], {}
