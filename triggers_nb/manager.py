@@ -337,13 +337,15 @@ class TriggerManager:
             raise errors[0]
         return outcome
 
-    def _effects(self, outcome: Outcome, hooked: frozenset[str]) -> list[Exception]:
+    def _effects(self, outcome: Outcome, hooked: frozenset[str]) -> list[Exception | SystemExit]:
         step = outcome.step
         is_deferred = self.storage.handover == "defer"
         if (is_deferred or not step.scheduled) and not any(call.hook in hooked for call in step.hooks):
             return []
         scheduled = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
-        errors = [] if is_deferred else self.hand_over(list(scheduled.values()))
+        errors: list[Exception | SystemExit] = []
+        if not is_deferred:
+            errors += self.hand_over(list(scheduled.values()))
         instances = {**scheduled}
         for call in step.hooks:
             if call.hook != "_post_fire" and call.target not in instances:
@@ -484,7 +486,7 @@ class TriggerManager:
 
     def _call_hooks(
         self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance], item: str | None
-    ) -> list[Exception]:
+    ) -> list[Exception | SystemExit]:
         """Call hooks in order; `item` is what recovery would find meanwhile."""
         if item is None:
             return self._call_each(calls, instances)
@@ -497,13 +499,15 @@ class TriggerManager:
             logger.warning("recovery will call the hooks of session %r once more: %s", uid, error)
         return errors
 
-    def _call_each(self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance]) -> list[Exception]:
-        """Call hooks, each whatever becomes of the others."""
-        errors: list[Exception] = []
+    def _call_each(
+        self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance]
+    ) -> list[Exception | SystemExit]:
+        """Call hooks, each whatever becomes of the others; one that exits has failed, and does not end recovery."""
+        errors: list[Exception | SystemExit] = []
         for call in calls:
             try:
                 self._call_hook(call, instances)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._record_hook_error(call, error)
                 errors.append(error)
         return errors
@@ -516,7 +520,7 @@ class TriggerManager:
         else:
             self._post_skip(instances[call.target], call.cascade)
 
-    def _record_hook_error(self, call: HookCall, error: Exception) -> None:
+    def _record_hook_error(self, call: HookCall, error: BaseException) -> None:
         if self.storage.take is None:  # else it is only tried out
             logger.error("%s of session %r failed on %r", call.hook, self.storage.uid, call.target, exc_info=error)
         failure = describe(error)

@@ -178,6 +178,32 @@ def test_the_error_of_a_hook_reaches_the_caller_of_replay_and_skip(
     assert statuses()["t_fail#1"] == "skipped"
 
 
+def test_a_hook_that_exits_has_failed_and_does_not_end_recovery(
+    storage: BaseTriggerStorage, register_manager: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given two firings whose hooks were left out, as a crash does it
+    class Exiting(TriggerManager):
+        def _post_fire(self, trigger_name: str, tasks_scheduled: list[TaskInstance]) -> None:
+            raise SystemExit(f"{trigger_name} exits")
+
+    monkeypatch.setattr("triggers_nb.settings.grace_s", lambda: 0.0)
+    manager = register_manager(Exiting)(storage)
+    with monkeypatch.context() as crash:
+        crash.setattr(storage, "call_hooks", False)
+        manager.fire("one")
+        manager.fire("two")
+    assert len(pending_hooks(storage)) == 2
+    # when they are called by recovery
+    done = manager.recover()
+    # then both have failed, and are not called again
+    assert sorted(done.values()) == ["failed: SystemExit: one exits", "failed: SystemExit: two exits"]
+    assert pending_hooks(storage) == []
+    # and the caller of a change gets the error, as of any hook
+    with pytest.raises(SystemExit, match="three exits"):
+        manager.fire("three")
+    assert manager.recover() == {}
+
+
 def test_each_hook_of_a_change_is_called_although_one_raises(broken: Any, join: Callable[[], None]) -> None:
     with pytest.raises(LookupError):
         broken.fire("go")

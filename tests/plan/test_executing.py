@@ -308,6 +308,29 @@ def test_an_error_of_a_hook_is_reported_with_the_change_that_stands(monkeypatch,
         ws["f0"].fire("cancelled")
 
 
+@pytest.mark.parametrize("raised", [SystemExit(3), GeneratorExit()])
+def test_what_was_changed_is_in_the_journal_whatever_a_hook_raises(raised, monkeypatch, calls, caplog):
+    caplog.set_level(logging.CRITICAL)
+    ws = make_fleet(2, manager="tests-recorder")
+
+    def leave(self, *what):
+        raise raised
+
+    monkeypatch.setattr(Recorder, "note", leave)
+    plan = ws.plan.replay(ws.failures())
+
+    if isinstance(raised, SystemExit):  # an error of the hook like others
+        assert plan.preview(hooks=True)["detail"].str.contains("SystemExit", na=False).any()
+        assert plan.execute().counts == {"done": 2}
+    else:
+        with pytest.raises(GeneratorExit):
+            plan.execute()
+
+    replayed = [uid for uid in ("f0", "f1") if status(ws, uid) == "replayed"]
+    lines = ws.journal()
+    assert sorted(lines[lines["plan_id"] == plan.plan_id]["session_uid"]) == replayed
+
+
 def test_errors_are_redacted_where_they_are_shown(monkeypatch, calls):
     ws = make_fleet(1, manager="tests-recorder")
 

@@ -102,7 +102,7 @@ class _Execution:
         self.workspace, self.plan, self.reason, self.action_id, self.writer = workspace, plan, reason, action_id, writer
         self.versions = Versions(plan.actions)
         self.rows: list[Done] = []
-        self.errors: list[Exception] = []
+        self.errors: list[Exception | SystemExit] = []
         #: The step that is being done, and the commits that it has led to.
         self.current: tuple[Action, list[Outcome]] | None = None
         #: The manager of the last step, for the next one of the same session.
@@ -122,6 +122,9 @@ class _Execution:
         except KeyboardInterrupt:
             was_interrupted = True
             self.close_current()
+        except BaseException:
+            self.close_current()  # what was changed is in the journal, whatever ends the execution
+            raise
         self.manager = None
         self.rows += [_row(action, NOT_DONE) for action in actions[len(self.rows) :]]
         return was_interrupted
@@ -160,7 +163,7 @@ class _Execution:
             storage.expected, storage.expected_epoch = self.versions.enter(action)
             storage.observer = self._observe
             action.call(manager)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.errors.append(error)
             text = f"{type(error).__name__}: {error}"
             if outcomes:

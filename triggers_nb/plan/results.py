@@ -66,7 +66,7 @@ class Result:
         new_instance (string), seq (Int64).
     rows : tuple of Done
         The same, as records, errors in full.
-    errors : tuple of Exception
+    errors : tuple of Exception or SystemExit
         What was raised, in order.
     action_id : str
         Recorded with every change of this execution.
@@ -80,7 +80,7 @@ class Result:
         plan: Plan,
         rows: Sequence[Done],
         action_id: str,
-        errors: Sequence[Exception] = (),
+        errors: Sequence[Exception | SystemExit] = (),
         was_interrupted: bool = False,
     ) -> None:
         self.workspace, self.plan, self.rows, self.action_id = workspace, plan, tuple(rows), action_id

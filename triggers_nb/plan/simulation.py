@@ -132,7 +132,7 @@ class _Trial:
             action.call(manager)
         except MovedOn:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # What a hook raised is in the rows; anything else refused the step.
             if self.is_first:
                 self._add("refused", action.target, detail=f"{type(error).__name__}: {error}")
