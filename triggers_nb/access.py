@@ -41,7 +41,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_production(self) -> bool:
         """Whether every change has to be confirmed."""
-        return self.env is not None and self.env.lower().startswith("prod")
+        return self.env is not None and self.env.strip().lower().startswith("prod")
 
     @property
     def is_confirmed(self) -> bool:

@@ -112,7 +112,7 @@ class Journal:
         lines = [
             line for line in self.lines() if line.get("outcome") == "done" and (url is None or line.get("url") == url)
         ]
-        code = "\n".join(f"# {line['at']} {line.get('actor')}\n{line['python']}" for line in lines)
+        code = "\n".join(f"# {line['at']} {_one_line(line.get('actor'))}\n{line['python']}" for line in lines)
         needed = [statement for word, statement in _IMPORTS.items() if f"{word}(" in code or f"{word}." in code]
         return "\n".join([*needed, code]) if lines else ""
 
@@ -167,6 +167,11 @@ def python_line(action: Action, reason: str | None, redactor: Redactor | None = 
     arguments = {key: redactor.value(value, key) for key, value in arguments.items()}
     said = reason if reason is None else redactor.text(reason)
     return _line(action, redactor.text(action.uid), redactor.text(action.target), arguments, said)
+
+
+def _one_line(text: object) -> str:
+    """What is said in a comment stays in it."""
+    return " ".join(str(text).split())
 
 
 def _line(action: Action, uid: str, target: str, arguments: dict[str, Any], reason: str | None) -> str:

@@ -62,6 +62,16 @@ def test_nothing_secret_reaches_the_disk_and_kwargs_are_patches(journal):
     assert "carrier" not in line, "what stays is not repeated"
 
 
+def test_an_actor_cannot_add_lines_to_the_python():
+    ws = make_fleet(1, actor="ada\nraise SystemExit")
+
+    ws["f0"].skip("t_import#0", reason="no\nraise SystemExit")
+
+    python = ws.journal("python")
+    assert not [line for line in python.splitlines() if line.startswith("raise")]
+    compile(python, "journal", "exec")
+
+
 def test_the_journal_of_a_workspace_is_of_its_storage():
     make_fleet(1)
     elsewhere = connect("memory://elsewhere")

@@ -156,6 +156,16 @@ def test_the_phrase_is_the_environment_or_what_the_storage_is(options, phrase):
     assert plan.execute(confirm=phrase).counts == {"done": 2}
 
 
+@pytest.mark.parametrize("env", ["production", "Production", " production ", "prod-eu"])
+def test_an_environment_is_production_however_it_is_spelled(env, shared):
+    ws = shared(mode="read-write", env=env)
+
+    with pytest.raises(ConfirmationRequired):
+        ws["f0"].fire("cancelled")
+    with pytest.raises(ReadOnlyError):
+        ws["f0"].manager.fire("cancelled")
+
+
 def test_the_phrase_of_a_file_is_its_name(tmp_path):
     ws = make_fleet(2, f"sqlite:///{tmp_path}/night shift.db")
 
