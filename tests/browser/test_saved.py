@@ -23,8 +23,12 @@ def test_a_reopened_notebook_and_a_page_of_html_show_the_twins(lab, page, browse
     page.reload()
     page.wait_for_selector(".jp-Notebook")
     for text in ("Groups by cause", "session panel"):
-        page.locator(".tnb-twin", has_text=text).first.wait_for()
-        assert page.locator(".tnb-twin", has_text=text).first.is_visible()
+        # What is far below is rendered when one gets there.
+        page.locator(".jp-Notebook .jp-Cell").last.scroll_into_view_if_needed()
+        twin = page.locator(".tnb-twin", has_text=text).first
+        twin.wait_for(state="attached")
+        twin.scroll_into_view_if_needed()
+        assert twin.is_visible()
 
     body, _ = StaticExporter().from_filename(str(saved))
     (tmp_path / "page.html").write_text(body)

@@ -106,7 +106,7 @@ def test_a_month_is_explored_with_what_the_frames_and_graphs_say(outputs):
         "AA and MQ have 85% of the planes not identified",
         "t_identifyPlane: 178 failures, all of them holes in the data",
         "202 of 999 sessions are open; in 27 of them a task is blocked",
-        "t_rebookPassengers#0 has not started: t_identifyPlane#0 is still running.",
+        "t_identifyPlane#0 is running: since 2",
         "t_rebookPassengers#0 has not started: t_identifyPlane#0 failed (ValueError).",
         "t_computeDelay#0 was abandoned: cancelled fired before it could start.",
         "longest: scheduled → t_importFlight → t_identifyPlane → t_rebookPassengers",
