@@ -152,7 +152,7 @@ def test_a_replay_is_followed_to_its_end() -> None:
     story.end("t_plane#1", "fail")
     story.manager.replay_failed_instance("t_plane#1")
 
-    assert story.view.explain("t_plane#0").sentence == "t_plane#0 was replayed: as t_plane#2, which is scheduled."
+    assert story.view.explain("t_plane#0").sentence == "t_plane#0 was replayed: its replay t_plane#2 is scheduled."
     assert story.view.explain("t_plane#2").kinds() == ["pending", "replay-of"]
     assert story.view.explain("t_plane").sentence.startswith("t_plane has 3 instances: 1 scheduled, 2 replayed.")
 

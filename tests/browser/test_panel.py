@@ -115,6 +115,15 @@ def test_read_only_shows_the_same_panel_with_a_reason(lab, page, day):
     assert panel.locator(".tnb-sheet").is_hidden()
 
 
+@pytest.mark.long
+def test_a_filter_that_nothing_passes_says_so_on_one_line(panel):
+    panel.get_by_label("filter instances").fill("zzz")
+    row = panel.locator(".tnb-tr", has_text="no instance matches the filter")
+    row.wait_for()
+    assert row.evaluate("(e) => e.scrollHeight <= e.clientHeight && e.scrollWidth <= e.clientWidth")
+    assert panel.locator(".tnb-thead").evaluate("(e) => [...e.children].every((c) => c.scrollWidth <= c.clientWidth)")
+
+
 HOSTILE = """
 evil = '"><img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
 h = ws.create("hostile" + evil, {"t_" + evil: {"after": [evil], "run": evil}})

@@ -42,6 +42,7 @@ def test_whatever_is_typed_is_an_object_or_says_where_it_is_wrong(text):
         ('{"a": 1,\n "a": 2}', 2, 2, "occurs twice"),
         ('{"a": NaN}', 1, 7, "NaN is not JSON"),
         ('{"a": 1e999}', 1, 7, "too large"),
+        ('{"a": ' + "9" * 5000 + "}", 1, 7, "the number 9999999999"),
         ("[1, 2]", 1, 1, "found a list"),
         ("null", 1, 1, "found null"),
         ("'a'", 1, 1, "Expecting value"),

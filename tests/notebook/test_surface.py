@@ -82,6 +82,18 @@ def test_what_a_hook_raises_is_shown(panel, ws, monkeypatch):
     assert not panel.last["is_clean"]
 
 
+def test_a_line_of_python_that_is_huge_is_shown_in_part(panel, ws):
+    panel.request({"do": "open", "id": "skip"})
+    form = {"cascade": True, "result": json.dumps({"note": "x" * 100_000})}
+    panel.request({"do": "form", "number": panel.sheet["number"], "form": form})
+    panel.request({"do": "execute", "plan_id": panel.sheet["plan_id"], "form": form})
+
+    assert panel.last["said"] == "1 done"
+    assert len(panel.last["python"]) < 11_000
+    assert 'ws.journal("python") has all of it' in panel.last["python"]
+    assert "x" * 100_000 in ws.journal("python")
+
+
 def test_state_holds_no_secret_and_nothing_that_was_typed(make_workspace):
     with make_workspace(redact=False)["flight-N1"].panel() as panel:
         panel.request({"do": "open", "id": "replay"})

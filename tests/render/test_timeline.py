@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 
 from triggers_nb.analysis.graph import instance_graph
 from triggers_nb.core.instances import TaskConfig, TaskInstance
+from triggers_nb.render.text_measure import text_width
 from triggers_nb.render.time_axis import TimeAxis
 from triggers_nb.render.timeline import timeline_svg, timeline_text
 
@@ -104,6 +105,18 @@ def test_more_instances_than_rows_are_put_together():
     ]
     drawn = rows(timeline_svg(instance_graph(TASKS, many, {})))
     assert sorted(words[1] for words in drawn.values()) == ["t_import × 1,000", "t_import × 500"]
+
+
+def test_labels_of_stretches_that_were_cut_do_not_overlap():
+    many = [
+        instance(f"t_import#{n}", "finished", created=begin, running=begin, finished=begin + 0.001)
+        for n, begin in enumerate([0, 79, 79.01, 110])
+    ]
+    svg = timeline_svg(instance_graph(TASKS, many, {}))
+    labels = [each for each in parse(svg).iter(f"{SVG}text") if "".join(each.itertext()) in ("1 min 19 s", "31.0 s")]
+    left, right = sorted(labels, key=lambda each: float(each.attrib["x"]))
+    end = float(left.attrib["x"]) + text_width("".join(left.itertext()), 11.5)
+    assert end < float(right.attrib["x"])
 
 
 def test_hostile_names_and_clocks_that_run_backwards():

@@ -195,7 +195,7 @@ class Situation:
     def _replayed(self, instance: TaskInstance) -> Iterator[Reason]:
         clone = self._clone(instance)
         if clone is not None:
-            yield Reason(kind="replayed", text=f"as {clone.name}, which is {clone.status}", names=(clone.name,))
+            yield Reason(kind="replayed", text=f"its replay {clone.name} is {clone.status}", names=(clone.name,))
 
     def _skipped(self, instance: TaskInstance) -> Iterator[Reason]:
         task = instance.config.name
@@ -204,7 +204,7 @@ class Situation:
         elif _moment(instance, FAILED) is None and _moment(instance, RUNNING) is not None:
             yield Reason(kind="no-cascade", text=f"it skipped itself, and {task} was not fired", names=(task,))
         else:
-            yield Reason(kind="no-cascade", text=f"without a cascade: {task} was not fired", names=(task,))
+            yield Reason(kind="no-cascade", text=f"there was no cascade, {task} was not fired", names=(task,))
 
     def _abandoned(self, instance: TaskInstance) -> Iterator[Reason]:
         unless = sorted(instance.config.unless)

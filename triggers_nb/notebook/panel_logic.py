@@ -112,7 +112,7 @@ class Moment:
             return cut(f"{row.exception_type.rpartition('.')[2]}: {message}", MAX_FACT)
         if status == "unstarted":
             return "waits for " + listing(batch.missing_triggers(position))
-        return f"replay of {row.parent}" if row.parent else ""
+        return f"replay of #{row.parent.rpartition('#')[2]}" if row.parent else ""
 
     @cached_property
     def situation(self) -> Situation:
@@ -302,7 +302,8 @@ class PanelLogic(SurfaceLogic):
                 **dict.fromkeys(("replay", "skip", "update", "resolve_logs"), "no instance is selected"),
                 "fire": "",
             }
-        failed = "" if instance.status == FAILED else f"only a failed instance can be, this one is {instance.status}"
+        only = "only failed instances can be replayed or skipped"
+        failed = "" if instance.status == FAILED else f"it is {instance.status}, and {only}"
         logs = "nobody has to look at its messages" if instance.logs_resolved else ""
         return {"replay": failed, "skip": failed, "update": "", "resolve_logs": logs, "fire": ""}
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from triggers_nb.errors import TriggersError, suggest
+from triggers_nb.render.board import cut
 
 #: A string (left alone), or ``{{column}}`` outside of one.
 _PARTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\{\{\s*(\w+)\s*\}\}')
@@ -92,7 +93,13 @@ def parse_object(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        value = json.loads(text, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique_pairs,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
     except json.JSONDecodeError as error:
         raise JsonProblem(error.msg, error.lineno, error.colno) from None
     except _Refused as refused:
@@ -154,6 +161,13 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise _Refused(f"the number {text} is too large", text)
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:  # more digits than Python reads
+        raise _Refused(f"the number {cut(text, 20)} is too large", text) from None
 
 
 def _position(text: str, token: str) -> tuple[int, int]:

@@ -19,10 +19,14 @@ from triggers_nb.notebook.look import FleetLook, SessionLook
 from triggers_nb.notebook.sheets import said_error
 from triggers_nb.notebook.surface_logic import SurfaceLogic
 from triggers_nb.notebook.table_widget import TableWidget
+from triggers_nb.render.board import cut
 from triggers_nb.render.wording import printable
 
 #: How often a follower says that the storage was reached.
 ALIVE_EVERY_S: Final = 2.0
+
+#: A longer line of Python is shown in part.
+MAX_PYTHON: Final = 10_000
 
 _VIEW: Final = "application/vnd.jupyter.widget-view+json"
 
@@ -114,7 +118,7 @@ class SurfaceWidget(anywidget.AnyWidget):
             if executed is not None:
                 wrong = [printable(line) for line in executed.wrong]
                 self.last = {
-                    "python": printable(executed.python),
+                    "python": _shown_line(printable(executed.python)),
                     "said": executed.said,
                     "is_clean": executed.is_clean,
                     "wrong": wrong,
@@ -236,6 +240,13 @@ class SurfaceWidget(anywidget.AnyWidget):
 
     def _view(self) -> dict[str, Any]:
         return {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+
+
+def _shown_line(python: str) -> str:
+    """A line of Python, but no megabytes in the widget's state, which is saved in the notebook."""
+    if len(python) <= MAX_PYTHON:
+        return python
+    return f'# {cut(python, MAX_PYTHON)}\n# That is its beginning; ws.journal("python") has all of it.'
 
 
 def _live(state: str, note: str = "") -> dict[str, Any]:

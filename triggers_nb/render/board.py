@@ -30,7 +30,8 @@ font-weight:600;font-size:12px}
 border-bottom:1px solid var(--tnb-rule);background:none;max-width:none;white-space:normal}
 .tnb .tnb-table th{color:var(--tnb-muted);font-weight:600}
 .tnb .tnb-table tr{background:none}
-.tnb .tnb-table .tnb-number{text-align:right;font-variant-numeric:tabular-nums}
+.tnb .tnb-table td{min-width:4.4em}
+.tnb .tnb-table .tnb-number{text-align:right;min-width:3em;white-space:nowrap;font-variant-numeric:tabular-nums}
 .tnb .tnb-more{font-size:12px;color:var(--tnb-muted);margin:3px 0 0}
 .tnb .tnb-text{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:12px;white-space:pre-wrap;\
 background:var(--tnb-raised);color:inherit;border-radius:4px;padding:6px 8px;\

@@ -246,14 +246,18 @@ def _draw_axis(axis: TimeAxis, bottom: float) -> str:
     for x, label in axis.ticks():
         parts.append(f'<path class="axis" d="M{number(left + x)},{number(top - 8)}V{number(bottom)}"/>')
         parts.append(text(label, left + x - text_width(label, 11.5) / 2, _MARGIN + 12, "muted"))
+    free = 0.0  # where a label may begin without touching the one before
     for start, end in axis.gaps:
         x, width = left + axis.x(start), axis.x(end) - axis.x(start)
         shape = (
             f'x="{number(x + 3)}" y="{number(top - 8)}" width="{number(width - 6)}" height="{number(bottom - top + 8)}"'
         )
         label = duration(end - start)
-        parts.append(f'<rect class="gapmark" {shape}/>')
-        parts.append(text(label, x + width / 2 - text_width(label, 11.5) / 2, top - 12, "muted"))
+        parts.append(f'<rect class="gapmark" {shape}><title>{label}</title></rect>')
+        place = max(x + width / 2 - text_width(label, 11.5) / 2, free)
+        if place < x + width:
+            parts.append(text(label, place, top - 12, "muted"))
+            free = place + text_width(label, 11.5) + 8
     return "".join(parts)
 
 

@@ -159,8 +159,8 @@ function sheetOf(model, send) {
     parts.warning.textContent = sheet.warning;
     parts.warning.hidden = !sheet.warning;
     parts.hooksLine.hidden = !(sheet.hooks.length || sheet.with_hooks) || !sheet.preview;
-    parts.hooksLine.lastChild.innerHTML = sheet.with_hooks ? "hooks are simulated, too"
-      : `hooks not simulated: ${sheet.hooks.map((hook) => `<code>${hook}</code>`).join(", ")}. Simulate them`;
+    parts.hooksLine.lastChild.innerHTML = sheet.with_hooks ? "simulate the hooks, too"
+      : `simulate the hooks, too; so far not simulated: ${sheet.hooks.map((hook) => `<code>${hook}</code>`).join(", ")}`;
     if (parts.ask && sheet.plan_id) parts.ask.hidden = true;
     const needs = Boolean(sheet.confirm);
     if (needs && !parts.confirmLine.childNodes.length) parts.confirmLine.append("type ", make("b", {}, sheet.confirm), " ", parts.confirm);
