@@ -223,3 +223,15 @@ def test_what_is_called_dead_is_what_never_runs(configuration: dict[str, Any], t
     if not any(finding.code == "always-abandoned" for finding in findings):
         assert dead == configuration.keys() - alive
     assert configuration.keys() - alive <= dead
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("aftr", "after"), ("unles", "unless"), ("and_every", "andEvery"), ("rn", "run")]
+)
+def test_a_short_directive_that_is_misspelt_is_found(typed: str, meant: str) -> None:
+    findings = lint({"t_a": {"after": ["go"], "run": "X", typed: ["t_b"]}})
+    assert [(each.code, each.names) for each in findings] == [("near-miss", (typed, meant))]
+
+
+def test_a_directive_of_ones_own_is_left_alone() -> None:
+    assert lint({"t_a": {"after": ["go"], "run": "X", "owner": "ops", "user": "me", "runner": "x", "before": 1}}) == []

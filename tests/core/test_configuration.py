@@ -143,3 +143,8 @@ def test_a_name_is_a_text_that_can_be_shown_and_stored(name: Any) -> None:
         assert name.encode()
         assert "\n" not in name
         assert "\x00" not in name
+
+
+def test_a_misspelt_directive_that_is_required_is_pointed_out():
+    with pytest.raises(ConfigurationError, match="is required; is 'aftr' meant to be it"):
+        parse_configuration({"t_a": {"aftr": ["go"], "run": "X"}})

@@ -11,7 +11,7 @@ import networkx as nx
 
 from triggers_nb.analysis.graph import UNLESS, rules
 from triggers_nb.analysis.lint_spelling import near_misses
-from triggers_nb.core.configuration import DIRECTIVES, parse_configuration
+from triggers_nb.core.configuration import misspelt_directive, parse_configuration
 from triggers_nb.core.instances import TaskConfig
 from triggers_nb.errors import brief
 
@@ -176,17 +176,11 @@ def _find_near_misses(tasks: Mapping[str, TaskConfig], fired: frozenset[str]) ->
 
 def _find_misspelt_directives(tasks: Mapping[str, TaskConfig]) -> Iterator[Finding]:
     """Find directives that mean nothing, but are spelt almost like one that does."""
-    known = frozenset(DIRECTIVES)
-    unknown = {directive for config in tasks.values() for directive in config.extra}
-    meant = {
-        name: near for name, near in near_misses(dict.fromkeys([*DIRECTIVES, *unknown], 1), known) if near in known
-    }
     for name, config in tasks.items():
-        for directive in sorted(config.extra.keys() & meant.keys()):
-            message = f"task {name!r} has {directive!r}, which is no directive; did you mean {meant[directive]!r}?"
-            yield Finding(
-                severity=WARNING, code="near-miss", task=name, names=(directive, meant[directive]), message=message
-            )
+        for directive in sorted(config.extra):
+            for meant in misspelt_directive(directive):
+                message = f"task {name!r} has {directive!r}, which is no directive; did you mean {meant!r}?"
+                yield Finding(severity=WARNING, code="near-miss", task=name, names=(directive, meant), message=message)
 
 
 def _shared_prefix(tasks: Mapping[str, TaskConfig]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 import msgspec
@@ -53,6 +54,15 @@ def _task_name(name: object) -> str:
     return name
 
 
+def misspelt_directive(name: object) -> list[str]:
+    """Return the directive that a name, which is none, is spelt almost like; at most one."""
+    if not isinstance(name, str) or name in DIRECTIVES:
+        return []
+    words = {directive.lower(): directive for directive in DIRECTIVES}
+    typed = name.lower().replace("_", "")
+    return [words[near] for near in get_close_matches(typed, words, n=1, cutoff=0.8)]
+
+
 def _parse_task(name: str, directives: object) -> ConfigRecord:
     if isinstance(directives, TaskConfig):
         directives = directives.serialize()
@@ -60,7 +70,9 @@ def _parse_task(name: str, directives: object) -> ConfigRecord:
         raise ConfigurationError(name, "", directives, "a mapping of directives")
     for required in ("after", "run"):
         if required not in directives:
-            raise ConfigurationError(name, required, _NOTHING, "one: it is required")
+            typed = [repr(other) for other in directives if required in misspelt_directive(other)]
+            hint = f"; is {' or '.join(typed)} meant to be it?" if typed else ""
+            raise ConfigurationError(name, required, _NOTHING, f"one: it is required{hint}")
     and_every = _optional_name(name, "andEvery", directives.get("andEvery"))
     after = _names(name, "after", directives["after"])
     if not after and and_every is None:

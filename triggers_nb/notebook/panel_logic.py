@@ -102,7 +102,7 @@ class Moment:
         code = int(batch.codes[position])
         stamps = batch.stamps[position].tolist()
         started, ended = stamps[_RUNNING], stamps[_FAILED] or stamps[2 + code]
-        took = (ended - started) // 1000 if started and ended > started else -1
+        took = (ended - started + 500) // 1000 if started and ended > started else -1
         return [batch.names[position], code, stamps[1] // 1000, took, self._fact(batch, position)]
 
     def _fact(self, batch: Batch, position: int) -> str:

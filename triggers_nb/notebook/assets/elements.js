@@ -26,6 +26,7 @@ function momentOf(ms) {
 }
 
 function spanOf(ms) {
+  if (ms < 1) return "< 1 ms";
   if (ms < 1000) return `${ms} ms`;
   if (ms < 60000) return `${(ms / 1000).toFixed(1)} s`;
   if (ms < 3600000) return `${Math.floor(ms / 60000)} min ${Math.floor((ms % 60000) / 1000)} s`;

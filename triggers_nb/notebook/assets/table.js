@@ -87,11 +87,10 @@ function render({ model, el }) {
     const columns = model.get("columns");
     head.replaceChildren(...(checks ? [make("span", { class: "tnb-td tnb-k-check" }, all)] : []),
       ...columns.map((column) => make("span", { class: `tnb-td tnb-k-${column.kind}`, role: "columnheader" }, column.name)));
-    const width = { name: "minmax(7em, 2fr)", status: "8.6em", age: "5.2em", span: "4.5em", text: "minmax(3.5em, 1.2fr)" };
+    const width = { name: "minmax(7em, 2.1fr)", status: "8.6em", age: "5.2em", span: "4.5em", text: model.get("n_key") > 1 ? "minmax(3.5em, 1fr)" : "minmax(3.5em, 2fr)" };
     const tracks = columns.map((column) => width[column.kind] || "1fr");
-    // A session's name beside an instance's is the longer one; where there is no session, there is room for a fact.
-    if (model.get("n_key") > 1) tracks[0] = "minmax(8em, 3fr)";
-    else tracks[columns.length - 1] = "minmax(3.5em, 3fr)";
+    // A session's name beside an instance's is the longer one.
+    if (model.get("n_key") > 1) tracks[0] = "minmax(8em, 2.8fr)";
     scroller.style.setProperty("--tnb-columns", (checks ? "24px " : "") + tracks.join(" "));
   }
 
