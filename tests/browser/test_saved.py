@@ -19,16 +19,22 @@ def saved(lab, page, day):
     return lab.notebooks / "saved.ipynb"
 
 
+def look_for(page, twin):
+    """Scroll through the notebook until something is seen: what is far below is rendered when one gets there."""
+    panel = page.locator(".jp-WindowedPanel-outer").first
+    for _ in range(240):
+        if twin.is_visible():
+            return
+        panel.evaluate("(e) => { e.scrollTop = e.scrollTop + e.clientHeight < e.scrollHeight ? e.scrollTop + 300 : 0 }")
+        page.wait_for_timeout(250)
+    raise AssertionError(f"{twin} is nowhere in the notebook")
+
+
 def test_a_reopened_notebook_and_a_page_of_html_show_the_twins(lab, page, browser, saved, tmp_path):
     page.reload()
     page.wait_for_selector(".jp-Notebook")
     for text in ("Groups by cause", "session panel"):
-        # What is far below is rendered when one gets there.
-        page.locator(".jp-Notebook .jp-Cell").last.scroll_into_view_if_needed()
-        twin = page.locator(".tnb-twin", has_text=text).first
-        twin.wait_for(state="attached")
-        twin.scroll_into_view_if_needed()
-        assert twin.is_visible()
+        look_for(page, page.locator(".tnb-twin", has_text=text).first)
 
     body, _ = StaticExporter().from_filename(str(saved))
     (tmp_path / "page.html").write_text(body)
