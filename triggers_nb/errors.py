@@ -82,7 +82,8 @@ class InvalidValue(TriggersError, ValueError):
 
     def __init__(self, path: str, found: object, expected: str) -> None:
         self.path, self.found = path, found
-        super().__init__(f"{path}: cannot store {brief(found)} ({type(found).__name__}); {expected}")
+        # Redaction knows a value behind a name in this form.
+        super().__init__(f"{path} = {brief(found)} ({type(found).__name__}) cannot be stored; {expected}")
 
 
 class InvalidStatus(TriggersError, ValueError):

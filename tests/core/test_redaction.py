@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from triggers_nb.errors import InvalidValue
 from triggers_nb.redaction import Redactor, contains_marker, safe_url
 from triggers_nb.redaction import keys as known
 
@@ -308,6 +309,23 @@ def test_source_lines_of_tracebacks_keep_their_variables_and_lose_their_literals
         "ValueError: password=pw1 refused"
     )
     assert hidden(redact.text(text)) == text.replace("hunter2", "…").replace("pw1", "…")
+
+
+def test_a_secret_within_a_string_of_a_source_line_is_replaced(redact: Redactor) -> None:
+    text = (
+        'Traceback (most recent call last):\n  File "/srv/app/login.py", line 8, in login\n'
+        "    raise ValueError(\"it's refused; password=hunter2\", connect(password=pw), f'token={token}')\n"
+        "ValueError: no"
+    )
+    assert hidden(redact.text(text)) == text.replace("hunter2", "…")
+
+
+@pytest.mark.parametrize("found", [("hunter2",), {"hunter2"}, [object(), "hunter2"]])
+def test_the_error_of_a_value_that_cannot_be_stored_hides_what_is_secret(redact: Redactor, found: object) -> None:
+    error = InvalidValue("result['user']['password']", found, "expected what JSON can hold")
+    assert "hunter2" in str(error)
+    assert "hunter2" not in redact.text(str(error))
+    assert "cannot be stored; expected what JSON can hold" in redact.text(str(error))
 
 
 def test_long_values_are_replaced_to_their_end(redact: Redactor) -> None:

@@ -121,4 +121,18 @@ def is_source(text: str, at: int) -> bool:
     if file_at < 0:
         return False
     lines = chunk[file_at:].split("\n")
-    return 2 <= len(lines) <= 8 and all(len(line) >= 4 and not line[:4].strip(" |+-") for line in lines[1:])
+    is_shown = 2 <= len(lines) <= 8 and all(len(line) >= 4 and not line[:4].strip(" |+-") for line in lines[1:])
+    return is_shown and not _is_in_string(lines[-1])
+
+
+def _is_in_string(line: str) -> bool:
+    """Say whether a string is open at the end of what is there of a line of source."""
+    quote, escaped = "", False
+    for char in line:
+        if escaped or (char == "\\" and quote):
+            escaped = not escaped
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+    return bool(quote)
