@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import Final
@@ -16,6 +17,8 @@ from triggers_nb.storages.store import Store
 
 #: The environment of a shared storage of which nothing else is said.
 PRODUCTION: Final = "production"
+
+_WORDS: Final = re.compile("[a-z]+")
 
 
 class Permit:
@@ -41,7 +44,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_production(self) -> bool:
         """Whether every change has to be confirmed."""
-        return self.env is not None and self.env.strip().lower().startswith("prod")
+        return self.env is not None and any(word.startswith("prod") for word in _WORDS.findall(self.env.lower()))
 
     @property
     def is_confirmed(self) -> bool:

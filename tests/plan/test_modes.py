@@ -156,7 +156,7 @@ def test_the_phrase_is_the_environment_or_what_the_storage_is(options, phrase):
     assert plan.execute(confirm=phrase).counts == {"done": 2}
 
 
-@pytest.mark.parametrize("env", ["production", "Production", " production ", "prod-eu"])
+@pytest.mark.parametrize("env", ["production", "Production", " production ", "prod-eu", "eu-prod", "aws_production2"])
 def test_an_environment_is_production_however_it_is_spelled(env, shared):
     ws = shared(mode="read-write", env=env)
 
