@@ -17,6 +17,7 @@ from tests.plan import fifo
 from tests.plan.flights import CONFIGURATION, FAILS, connect, make_fleet, status
 from triggers_nb.core.events import decode_event
 from triggers_nb.errors import PlanUsed
+from triggers_nb.journal import JournalWriter
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.execution import PlanFailed
 from triggers_nb.runners import ThreadingTaskRunner
@@ -270,6 +271,26 @@ def test_an_interrupt_leaves_each_target_done_or_not_done(n_interrupts, hook_end
     assert list(ws.journal()["outcome"]).count("done") == 6 * 3 + 3
     # What was not done can be planned and done
     assert ws.plan.replay(ws.failures()).execute(progress=False).counts == {"done": 3}
+
+
+def test_interrupts_while_a_step_is_written_down_leave_one_line_and_one_row(monkeypatch):
+    ws = make_fleet(3)
+    plan = ws.plan.replay(ws.failures().sort_values("session_uid"))
+    write = JournalWriter.write
+
+    def write_and_be_interrupted(self, action, row):
+        write(self, action, row)
+        for _ in range(3):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(JournalWriter, "write", write_and_be_interrupted)
+
+    result = plan.execute(progress=False)
+
+    assert list(result.frame["outcome"]) == ["done", "not done", "not done"]
+    assert result.was_interrupted
+    lines = ws.journal()
+    assert list(lines[lines["plan_id"] == plan.plan_id]["session_uid"]) == ["f0"]
 
 
 def test_an_interrupt_inside_of_a_commit_is_looked_up(monkeypatch):

@@ -101,6 +101,7 @@ class _Execution:
     ) -> None:
         self.workspace, self.plan, self.reason, self.action_id, self.writer = workspace, plan, reason, action_id, writer
         self.versions = Versions(plan.actions)
+        self.interrupts = Interrupts()
         self.rows: list[Done] = []
         self.errors: list[Exception | SystemExit] = []
         #: The step that is being done, and the commits that it has led to.
@@ -112,19 +113,19 @@ class _Execution:
         """Do all steps in order; whether they were interrupted."""
         was_interrupted = False
         actions = self.plan.actions
-        try:
-            with Interrupts() as interrupts:
+        with self.interrupts as interrupts:
+            try:
                 for action in _paced(_shown(actions, progress), rate):
                     with interrupts.put_off():
                         self.step(action)
                     if stops and not self.rows[-1].is_clean:
                         break
-        except KeyboardInterrupt:
-            was_interrupted = True
-            self.close_current()
-        except BaseException:
-            self.close_current()  # what was changed is in the journal, whatever ends the execution
-            raise
+            except KeyboardInterrupt:
+                was_interrupted = True
+                self.close_current()
+            except BaseException:
+                self.close_current()  # what was changed is in the journal, whatever ends the execution
+                raise
         self.manager = None
         self.rows += [_row(action, NOT_DONE) for action in actions[len(self.rows) :]]
         return was_interrupted
@@ -133,10 +134,16 @@ class _Execution:
         """Do one step, and write it into the journal."""
         outcomes: list[Outcome] = []
         self.current = (action, outcomes)
-        self._note(action, self._do(action, outcomes))
+        row = self._do(action, outcomes)
+        with self.interrupts.hold():
+            self._note(action, row)
 
     def close_current(self) -> None:
         """Note the step that a second interrupt has cut off: done or not, never half."""
+        with self.interrupts.hold():
+            self._close_current()
+
+    def _close_current(self) -> None:
         if self.current is None:
             return
         action, outcomes = self.current

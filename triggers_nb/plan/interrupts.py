@@ -21,6 +21,7 @@ class Interrupts:
         #: Whether there was one.
         self.requested = False
         self._in_step = False
+        self._is_held = False
         self._before: Any = None
 
     def __enter__(self) -> Interrupts:
@@ -49,7 +50,16 @@ class Interrupts:
         if self.requested:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Let no interrupt into the block: what is written down in it is written once, and whole."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         is_first, self.requested = not self.requested, True
-        if not (is_first and self._in_step):
+        if not (self._is_held or (is_first and self._in_step)):
             self._before(number, frame)
