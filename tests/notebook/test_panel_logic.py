@@ -7,6 +7,7 @@ from triggers_nb.manager import trigger_managers
 from triggers_nb.notebook.panel_logic import PanelLogic
 from triggers_nb.render.cascade_nodes import node_attribute
 from triggers_nb.session import Session
+from triggers_nb.task import TriggerTask
 
 PATCH = '{"scheduled": {"plane": {"seats": 178}}}'
 
@@ -168,6 +169,29 @@ def test_a_status_can_be_set_and_metadata_merged(panel, ws):
     storage = ws["flight-N1"].storage
     assert storage["t_rebook#0"].status == "abandoned"
     assert storage["t_rebook#0"].metadata["by"] == "ops"
+
+
+class Talk(TriggerTask):
+    """Says that something is wrong, and finishes."""
+
+    def _run(self, context):
+        with context.get_logger_context() as logger:
+            logger.error("the disk is full")
+
+
+def test_messages_that_somebody_has_to_look_at_are_seen_in_the_row_and_resolved(ws):
+    session = ws.create("talk", {"t_talk": {"after": ["go"], "run": Talk.name}})
+    session.fire("go")
+    finish()
+    panel = PanelLogic(session)
+    assert panel.rows()[0][-1] == "log ERROR, open"
+
+    panel.handle({"do": "open", "id": "resolve_logs"})
+    preview = panel.sheet.state()["preview"]
+    assert "messages are resolved" in preview
+    assert "finished" not in preview
+    execute(panel)
+    assert panel.rows()[0][-1] == ""
 
 
 def test_firing_offers_what_is_known_and_what_each_would_release(panel, ws):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,9 @@ from triggers_nb.analysis.graph import instance_graph, task_graph
 from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.session_graph import read_causes
 from triggers_nb.core.events import decode_event
+from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.records import HEAD, decode_record, from_us
-from triggers_nb.core.status import FAILED, STATUSES
+from triggers_nb.core.status import ABANDONED, FAILED, REPLAYED, SKIPPED, STATUSES
 from triggers_nb.errors import RegistryError, UnknownSession
 from triggers_nb.notebook.details import detail_html, why_html
 from triggers_nb.notebook.look import SessionLook
@@ -36,7 +38,6 @@ from triggers_nb.session_views import SessionView
 from triggers_nb.storages.base import instances_of
 
 if TYPE_CHECKING:
-    from triggers_nb.core.instances import TaskInstance
     from triggers_nb.plan.execution import Result
     from triggers_nb.session import Session
 
@@ -112,6 +113,9 @@ class Moment:
             return cut(f"{row.exception_type.rpartition('.')[2]}: {message}", MAX_FACT)
         if status == "unstarted":
             return "waits for " + listing(batch.missing_triggers(position))
+        has_logs = row.log_level >= TaskInstance.LOG_LEVEL_THRESHOLD and not row.logs_resolved
+        if has_logs and status not in (ABANDONED, REPLAYED, SKIPPED):
+            return f"log {logging.getLevelName(row.log_level)}, open"
         return f"replay of #{row.parent.rpartition('#')[2]}" if row.parent else ""
 
     @cached_property

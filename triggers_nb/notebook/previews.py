@@ -82,14 +82,16 @@ def _is_assumed(frame: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _row(row: Mapping[Any, str], n: int) -> str:
-    is_status = bool(row["to_status"])
+    is_status = bool(row["to_status"]) and row["action"] not in ("logs", "metadata")
     subject = f"<code>{escaped(shown_name(row['target']))}</code>"
     said = subject if is_status else f"{escaped(_WORDS.get(row['action'], row['action']))} {subject}"
     if row["action"] == "blocked":
         said = f"{subject} still waits for <code>{escaped(row['trigger'])}</code>"
     times = f'<span class="tnb-n">{n:,} ×</span> ' if n > 1 else ""
     detail = f'<div class="tnb-muted">{escaped(row["detail"])}</div>' if row["detail"] else ""
-    before = badge(row["from_status"]) if row["from_status"] else ("new" if row["action"] == "create" else "")
+    before = (
+        badge(row["from_status"]) if row["from_status"] and is_status else ("new" if row["action"] == "create" else "")
+    )
     after = badge(row["to_status"]) if is_status else ""
     origin = "" if row["origin"] == "direct" else f"<br>{escaped(row['origin'])}"
     how = _CERTAINTY.get(row["certainty"], row["certainty"])
