@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -132,9 +133,10 @@ class JournalWriter:
         self._descriptor, self._redactor = descriptor, redactor
         self._target = lru_cache(maxsize=1024)(redactor.text)
         self._about = {key: self._text(value) for key, value in about.items()}
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            os.write(descriptor, b"\n")  # what a crash has cut off does not spoil the next line
+        with _locked(descriptor):
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                os.write(descriptor, b"\n")  # what a crash has cut off does not spoil the next line
 
     def write(self, action: Action, row: Done) -> None:
         """Append a step's line, redacted, as one write: lines of several processes do not mix."""
@@ -153,10 +155,21 @@ class JournalWriter:
             "seq": row.seq,
             "python": _line(action, uid, target, arguments, self._about["reason"]),
         }
-        os.write(self._descriptor, (json.dumps(line) + "\n").encode("ascii"))
+        with _locked(self._descriptor):
+            os.write(self._descriptor, (json.dumps(line) + "\n").encode("ascii"))
 
     def _text(self, text: str | None) -> str | None:
         return None if text is None else self._redactor.text(text)
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Keep other writers out, so that nobody takes a line that is being written for one that was cut off."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def python_line(action: Action, reason: str | None, redactor: Redactor | None = None) -> str:

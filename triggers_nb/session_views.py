@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import msgspec
@@ -16,8 +17,8 @@ from triggers_nb.analysis.selection import Statuses
 from triggers_nb.analysis.stuck import OLDER_THAN
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.records import from_us
-from triggers_nb.errors import UnknownName, UnknownSession
-from triggers_nb.storages.base import BaseTriggerStorage, instances_of
+from triggers_nb.errors import UnknownName, UnknownSession, UnknownTask
+from triggers_nb.storages.base import BaseTriggerStorage, created, instances_of
 from triggers_nb.storages.store import SessionState
 
 if TYPE_CHECKING:
@@ -106,9 +107,11 @@ class SessionView:
             If there is no such status.
         UnknownSession
             If the session does not exist (any more).
+        UnknownTask
+            If the session has no such task; near names are suggested.
         """
-        self._check_exists()
         wanted = Wanted.parse(status, task, payloads)
+        self._check_exists(wanted.tasks)
         return frames.read_instances(self._source, [self.uid], wanted, max_results)
 
     def triggers(self, *, payloads: bool = False) -> pd.DataFrame:
@@ -255,9 +258,15 @@ class SessionView:
     def _state(self) -> SessionState:
         return frames.read_state(self._source, self.uid)
 
-    def _check_exists(self) -> None:
-        if self._source.store.counts(self.uid) is None:
+    def _check_exists(self, tasks: Collection[str] = ()) -> None:
+        """Raise if the session does not exist, or has not all of these tasks."""
+        counts = self._source.store.counts(self.uid)
+        if counts is None:
             raise UnknownSession(self.uid, hint="It was never configured, was deleted, or has expired")
+        known = created(counts) if tasks else {}
+        for task in tasks:
+            if task not in known:
+                raise UnknownTask(task, known)
 
 
 class ExplanationView(Explanation, frozen=True, kw_only=True):

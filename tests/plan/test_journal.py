@@ -251,7 +251,7 @@ def test_a_journal_that_cannot_be_written_is_said_before_anything_changes(tmp_pa
     assert not plan.is_used
 
 
-def test_a_journal_that_fails_on_the_way_is_reported_with_the_change(monkeypatch):
+def test_a_journal_that_fails_on_the_way_is_reported_with_the_change_and_ends_the_execution(monkeypatch):
     ws = make_fleet(2)
     plan = ws.plan.replay(ws.failures())
     monkeypatch.setattr(
@@ -260,8 +260,9 @@ def test_a_journal_that_fails_on_the_way_is_reported_with_the_change(monkeypatch
 
     result = plan.execute()
 
-    assert result.counts == {"done": 2}
-    assert result.frame["error"].str.contains("the journal could not be written.*disk full").all()
+    assert result.counts == {"done": 1, "not done": 1}
+    assert "the journal could not be written: [Errno 28] disk full" in result.frame["error"][0]
+    assert len(ws.failures()) == 1
 
 
 def test_recorded_reasons_are_shown_redacted_in_frames_of_events():

@@ -102,6 +102,8 @@ def test_instances_are_chosen(ws: tnb.Workspace) -> None:
         row.instance for row in everything.itertuples() if row.status in ("finished", "running")
     ]
     assert ws[UID].instances(task="t_first", status="replayed")["instance"].tolist()[0] == "t_first#0"
+    with pytest.raises(UnknownName, match=r"no task 't_frist'. Did you mean 't_first'"):
+        ws[UID].instances(task="t_frist")
 
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, "5", True])

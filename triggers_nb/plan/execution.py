@@ -104,6 +104,8 @@ class _Execution:
         self.interrupts = Interrupts()
         self.rows: list[Done] = []
         self.errors: list[Exception | SystemExit] = []
+        #: Whether a step could not be written into the journal.
+        self.is_unwritten = False
         #: The step that is being done, and the commits that it has led to.
         self.current: tuple[Action, list[Outcome]] | None = None
         #: The manager of the last step, for the next one of the same session.
@@ -118,7 +120,7 @@ class _Execution:
                 for action in _paced(_shown(actions, progress), rate):
                     with interrupts.put_off():
                         self.step(action)
-                    if stops and not self.rows[-1].is_clean:
+                    if self.is_unwritten or (stops and not self.rows[-1].is_clean):
                         break
             except KeyboardInterrupt:
                 was_interrupted = True
@@ -157,6 +159,7 @@ class _Execution:
         try:
             self.writer.write(action, row)
         except OSError as error:
+            self.is_unwritten = True  # nothing more is changed without a record of it
             self.errors.append(error)
             said = f"the journal could not be written: {error}"
             row = msgspec.structs.replace(row, error=f"{row.error}; {said}" if row.error else said)
