@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 BUILD := $(CURDIR)/build
 DEMO_URL := sqlite:///$(BUILD)/blizzard.db
 LAB_URL := sqlite:///$(BUILD)/lab.db
+# In a container one is root, and Jupyter wants to be told.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_NOTEBOOK := $(firstword $(wildcard notebooks/04_triage.ipynb notebooks/01_blizzard.ipynb))
 # A page that shows everything without a network.
 HTML := --to triggers_nb.notebook.export.StaticExporter
@@ -39,7 +41,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 lab: build/lab.db
-	TRIGGERS_URL="$(LAB_URL)" TRIGGERS_JOURNAL="$(BUILD)/lab-journal.jsonl" $(BIN)/python -m jupyterlab $(LAB_NOTEBOOK)
+	TRIGGERS_URL="$(LAB_URL)" TRIGGERS_JOURNAL="$(BUILD)/lab-journal.jsonl" $(BIN)/python -m jupyterlab $(ALLOW_ROOT) $(LAB_NOTEBOOK)
 
 build/lab.db: | $(VENV)/demo.stamp
 	@mkdir -p build && rm -f build/lab.db-*
