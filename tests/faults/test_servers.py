@@ -1,9 +1,11 @@
 """The server of the sessions, or of the messages, fails in the middle of the work."""
 
+import contextlib
 import threading
 
 import celery
 import pytest
+import redis
 
 from tests.faults.invariants import check_invariants, recover_all
 from tests.faults.proxy import Proxy
@@ -61,12 +63,16 @@ def test_the_broker_is_down_during_a_fire(session, broker, caplog):
 def test_the_server_of_the_sessions_is_killed_and_started_again(session):
     session.manager.storage.runner = "threading"
     session.configure(**MANY)
-    fired = []
+    fired, unknown = [], []
 
     def fire_on():
         for n in range(300):
-            session.manager.fire("start", {"n": n})
-            fired.append(n)
+            try:
+                with contextlib.suppress(redis.ConnectionError):  # of the hook, which does not try again
+                    session.manager.fire("start", {"n": n})
+                fired.append(n)
+            except StorageError:  # the server was away for longer than the store waits
+                unknown.append(n)
             if n == 100:
                 killed.set()
 
@@ -80,10 +86,14 @@ def test_the_server_of_the_sessions_is_killed_and_started_again(session):
     ThreadingTaskRunner.join_all()
     recover_all(session.store, runner="threading")
 
-    assert len(fired) == 300
-    assert len(session.statuses()) == 300
+    # Then each firing that was acknowledged has its one instance
+    given = [each.kwargs["start"]["n"] for each in session.manager.storage]
+    assert len(set(given)) == len(given)
+    assert set(fired) <= set(given) <= {*fired, *unknown}
+    assert len(fired) > 200
     failed = {each.metadata["exceptionType"] for each in session.manager.storage if each.status == "failed"}
-    assert failed <= {"redis.exceptions.ConnectionError"}  # they could not report
+    # These could not report, or, after a long absence, not be told from those of a worker that had died.
+    assert failed <= {"redis.exceptions.ConnectionError", "triggers_nb.errors.WorkerLost"}
     check_invariants(session.store, session.uid)
 
 
