@@ -15,7 +15,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,12 +22,15 @@ from pathlib import Path
 
 import celery
 import redis
+from servers import start_server
 
 from triggers_nb import CacheStorageBackend, TaskContext, TriggerManager, TriggerTask
 from triggers_nb.runners.celery import register_tasks
 from triggers_nb.storages.urls import open_store
 
 DONE = "bench:done"
+#: Celery does not take a server's socket.
+PORT = 16391
 CONFIGURATION = {
     "t_first": {"after": ["start"], "run": "bench.First"},
     "t_second": {"after": ["t_first"], "run": "bench.Second"},
@@ -68,22 +70,6 @@ def bare_first(n: int) -> int:
 @app.task(name="bench.bare_second", acks_late=True)
 def bare_second(n: int) -> None:
     client().rpush(DONE, 1)
-
-
-@contextmanager
-def start_server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "redis.sock"
-        options = ("--port", "16391", "--bind", "127.0.0.1", "--unixsocket", str(socket), "--dir", directory)
-        command = ["redis-server", *options, "--appendonly", "yes", "--save", ""]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            while not socket.exists():
-                time.sleep(0.02)
-            yield "redis://127.0.0.1:16391/0"
-        finally:
-            process.kill()
-            process.wait()
 
 
 @contextmanager
@@ -141,7 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--burst", type=int, default=300)
     options = parser.parse_args()
-    with start_server() as url:
+    with start_server(PORT) as url:
         os.environ["TRIGGERS_URL"] = app.conf.broker_url = url
         with start_worker():
             compare(Cascades(url), options.rounds, options.burst)

@@ -14,16 +14,13 @@ import itertools
 import multiprocessing
 import secrets
 import statistics
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import redis
 from redis.connection import AbstractConnection
+from servers import start_server
 
 from triggers_nb import CacheStorageBackend, TriggerManager
 from triggers_nb.core.instances import TaskInstance
@@ -48,21 +45,6 @@ redis.call('HSET', KEYS[1], 'seq', ARGV[1], 'modified', ARGV[1], '#n:t_seat', 1,
 return 1
 """
 PROCESSES = 4
-
-
-@contextmanager
-def start_server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "redis.sock"
-        options = ("--port", "0", "--unixsocket", str(socket), "--dir", directory, "--appendonly", "yes")
-        process = subprocess.Popen(["redis-server", *options, "--save", ""], stdout=subprocess.DEVNULL)
-        try:
-            while not socket.exists():
-                time.sleep(0.02)
-            yield f"unix://{socket}"
-        finally:
-            process.kill()
-            process.wait()
 
 
 @task_runners.register("nowhere")

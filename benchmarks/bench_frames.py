@@ -29,7 +29,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import redis
-from bench_redis_store import start_server
+from servers import start_server
 
 import triggers_nb as tnb
 from triggers_nb.core import transitions

@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
+from servers import start_server
 
 import triggers_nb as tnb
 from triggers_nb.core.events import Provenance
@@ -48,20 +47,6 @@ class NothingRunner(BaseTaskRunner):
 
     def run(self, manager: TriggerManager, task_instance: TaskInstance) -> None:
         pass
-
-
-@contextmanager
-def start_redis(directory: str) -> Iterator[str]:
-    socket = Path(directory) / "redis.sock"
-    options = ("--port", "0", "--unixsocket", str(socket), "--dir", directory, "--appendonly", "yes", "--save", "")
-    process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-    try:
-        while not socket.exists():
-            time.sleep(0.02)
-        yield f"unix://{socket}"
-    finally:
-        process.kill()
-        process.wait()
 
 
 def direct_manager(workspace: Workspace, uid: str) -> TriggerManager:
@@ -162,7 +147,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         os.environ["TRIGGERS_JOURNAL"] = str(Path(directory) / "journal.jsonl")
         if options.only in (None, "redis"):
-            with start_redis(directory) as url:
+            with start_server() as url:
                 run(url, options)
         if options.only in (None, "sqlite"):
             run(f"sqlite:///{directory}/bench.db", options)

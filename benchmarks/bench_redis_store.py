@@ -11,37 +11,19 @@ from __future__ import annotations
 import argparse
 import secrets
 import statistics
-import subprocess
-import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import msgspec
 import redis
+from servers import start_server
 
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.redis_layout import head_key, keys_of
 from triggers_nb.storages.store import Commit, Committed
 
 encode = msgspec.msgpack.encode
-
-
-@contextmanager
-def start_server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as directory:
-        socket = Path(directory) / "redis.sock"
-        options = ("--port", "0", "--unixsocket", str(socket), "--dir", directory, "--appendonly", "yes")
-        process = subprocess.Popen(["redis-server", *options, "--save", ""], stdout=subprocess.DEVNULL)
-        try:
-            while not socket.exists():
-                time.sleep(0.02)
-            yield f"unix://{socket}"
-        finally:
-            process.kill()
-            process.wait()
 
 
 class Firing:
