@@ -39,7 +39,8 @@ Warnings::
     ├── CredentialsWarning                   a password was written where others will read it
     ├── ResultsTruncated                     there is more than was asked for
     ├── ReadingInterrupted                   the result holds what was read until then
-    └── UnreadableSession                    a session that cannot be decoded was left out
+    ├── UnreadableSession                    a session that cannot be decoded was left out
+    └── UnreadableJournal                    lines of the journal that cannot be read were left out
 """
 
 from __future__ import annotations
@@ -293,6 +294,10 @@ class ReadingInterrupted(TriggersWarning):
 
 class UnreadableSession(TriggersWarning):
     """Issued when sessions are read in bulk for each that cannot be decoded; the others are the result."""
+
+
+class UnreadableJournal(TriggersWarning):
+    """Issued when the journal holds lines that are damaged, or of a newer version; the others are the result."""
 
 
 def with_context(exc: E, context: Mapping[str, Any]) -> E:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from triggers_nb.errors import StorageError
+import msgspec
+
+from triggers_nb.analysis.reading import caller_level
+from triggers_nb.errors import StorageError, UnreadableJournal
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.patches import said_arguments
 from triggers_nb.redaction import Redactor
@@ -29,6 +33,10 @@ VERSION: Final = 1
 PATH_VARIABLE: Final = "TRIGGERS_JOURNAL"
 
 
+#: How many unreadable lines a warning names.
+MAX_NAMED: Final = 5
+
+
 class JournalError(StorageError):
     """Raised before anything is changed when the journal cannot be written."""
 
@@ -40,6 +48,27 @@ def journal_path() -> Path:
         return Path(named).expanduser()
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "triggers_nb" / "journal.jsonl"
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line has to hold; it is read as a dict all the same."""
+
+    version: Literal[1]
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    actor: str | None
+    env: str | None
+    url: str
+    reason: str | None
+    plan_id: str
+    action_id: str
+    session_uid: str
+    action: str
+    target: str
+    outcome: str
+    error: str | None
+    new_instance: str | None
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None
+    python: str
 
 
 class Journal:
@@ -82,38 +111,60 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Read all lines, oldest first; one that was cut off by a crash is left out."""
-        try:
-            text = self.path.read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            return []
-        lines = []
-        for raw in text.split("\n"):
+    def lines(self, url: str | None = None) -> list[dict[str, Any]]:
+        """Read the lines of one storage, or (None) of all, oldest first.
+
+        Warns
+        -----
+        UnreadableJournal
+            If lines were left out, because a crash has cut them off, or they are damaged or of a newer version.
+        """
+        lines: list[dict[str, Any]] = []
+        bad: list[str] = []
+        for number, raw in enumerate(self._read().split(b"\n"), 1):
+            if not raw.strip():
+                continue
             try:
                 line = json.loads(raw)
-            except ValueError:
+                msgspec.convert(line, _Line)
+            except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+                bad.append(f"line {number:,} ({getattr(error, 'msg', error)})")
                 continue
-            if isinstance(line, dict) and line.get("version") == VERSION:
+            if url is None or line["url"] == url:
                 lines.append(line)
+        if bad:
+            self._warn(bad)
         return lines
+
+    def _read(self) -> bytes:
+        try:
+            with self.path.open("rb") as file, _locked(file.fileno(), fcntl.LOCK_SH):
+                return file.read()
+        except FileNotFoundError:
+            return b""
+
+    def _warn(self, bad: Sequence[str]) -> None:
+        more = f" and {len(bad) - MAX_NAMED:,} more" if len(bad) > MAX_NAMED else ""
+        warnings.warn(
+            f"the journal {self.path} holds what cannot be read, which is left out: {', '.join(bad[:MAX_NAMED])}{more}",
+            UnreadableJournal,
+            stacklevel=caller_level(),
+        )
 
     def frame(self, url: str | None = None) -> pd.DataFrame:
         """Read the journal as a frame (`triggers_nb.plan.frames.JOURNAL`), of one storage or (None) of all."""
         from triggers_nb.core.records import to_us
         from triggers_nb.plan.frames import JOURNAL
 
-        lines = [line for line in self.lines() if url is None or line.get("url") == url]
-        columns: dict[str, list[Any]] = {name: [line.get(name) for line in lines] for name in JOURNAL.names}
+        lines = self.lines(url)
+        columns: dict[str, list[Any]] = {name: [line[name] for line in lines] for name in JOURNAL.names}
         columns["at"] = [to_us(datetime.fromisoformat(line["at"])) for line in lines]
         return JOURNAL.frame(columns)
 
     def python(self, url: str | None = None) -> str:
         """The changes that were made, as Python that makes them again in a workspace ``ws``."""
-        lines = [
-            line for line in self.lines() if line.get("outcome") == "done" and (url is None or line.get("url") == url)
-        ]
-        code = "\n".join(f"# {line['at']} {_one_line(line.get('actor'))}\n{line['python']}" for line in lines)
+        lines = [line for line in self.lines(url) if line["outcome"] == "done"]
+        code = "\n".join(f"# {line['at']} {_one_line(line['actor'])}\n{line['python']}" for line in lines)
         needed = [statement for word, statement in _IMPORTS.items() if f"{word}(" in code or f"{word}." in code]
         return "\n".join([*needed, code]) if lines else ""
 
@@ -163,9 +214,9 @@ class JournalWriter:
 
 
 @contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Keep other writers out, so that nobody takes a line that is being written for one that was cut off."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+def _locked(descriptor: int, way: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Keep writers out, so that nobody takes a line that is being written for one that was cut off."""
+    fcntl.flock(descriptor, way)
     try:
         yield
     finally:

@@ -350,12 +350,17 @@ class Workspace(StoreView):
         form
             ``"frame"``: a `pandas.DataFrame` (`triggers_nb.plan.frames.JOURNAL`); ``"lines"``: what is on disk, as
             dicts; ``"python"``: text that makes the same changes again, with kwargs as patches and secrets redacted.
+
+        Warns
+        -----
+        UnreadableJournal
+            If lines of the file cannot be read; they are named and left out.
         """
         if form == "frame":
             return self._journal.frame(self.url)
         if form == "python":
             return self._journal.python(self.url)
-        return [line for line in self._journal.lines() if line.get("url") == self.url]
+        return self._journal.lines(self.url)
 
     def journal_writer(self, plan: Plan, reason: str | None, action_id: str) -> AbstractContextManager[JournalWriter]:
         """Open the journal for one execution of a plan."""

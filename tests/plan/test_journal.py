@@ -2,22 +2,28 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import threading
+import warnings
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import triggers_nb as tnb
 from tests.plan import fifo
 from tests.plan.flights import FAILS, connect, make_fleet, make_flight, status
-from triggers_nb.journal import JournalError
+from triggers_nb.errors import UnreadableJournal
+from triggers_nb.journal import Journal, JournalError
 from triggers_nb.plan.frames import JOURNAL
+from triggers_nb.redaction import Redactor
 
 
 def test_each_step_is_a_line_and_a_row(journal):
@@ -158,11 +164,87 @@ def test_lines_that_a_crash_has_cut_off_spoil_no_other(journal):
         file.write(b'{"version": 1, "at": "2026-')
 
     ws["f0"].fire("noticed")
-    with journal.open("ab") as file:
-        file.write(b'\xff\xfe\n[]\n{"version": 99}\n')
 
-    assert len(ws.journal()) == n + 1
-    assert ws.journal("lines")[-1]["target"] == "noticed"
+    for form in ("frame", "lines", "python"):
+        left_out = rf"{journal} .* left out: line {n + 1} \(Unterminated string"
+        with pytest.warns(UnreadableJournal, match=left_out) as found:
+            ws.journal(form)
+        assert found[0].filename == __file__
+    with pytest.warns(UnreadableJournal):
+        assert len(ws.journal()) == n + 1
+    with pytest.warns(UnreadableJournal):
+        assert ws.journal("lines")[-1]["target"] == "noticed"
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"version": 1}, "missing required field"),
+        ({"version": 99}, "Invalid enum value 99"),
+        ({"at": "yesterday"}, "RFC3339"),
+        ({"at": "2026-11-24T08:00:00"}, "timezone"),
+        ({"at": None}, "Expected `datetime`"),
+        ({"seq": 10**40}, "Expected `int"),
+        ({"seq": "1"}, "Expected `int"),
+        ({"python": ["rm"]}, "Expected `str`"),
+        ({"url": {}}, "Expected `str`"),
+        ([], "Expected `object`"),
+        (b"\xff\xfe", "codec can't decode|Expecting value"),
+        (b"[" * 100_000, "recursion"),
+        (b"9" * 10_000, "integer string conversion"),
+    ],
+)
+def test_a_damaged_line_is_named_and_hides_no_other(journal, bad, why):
+    # Given a journal with a line that another program wrote, or an editor has damaged
+    ws = make_fleet(1)
+    before = ws.journal("lines")
+    if isinstance(bad, dict) and "version" not in bad:
+        bad = before[-1] | bad
+    with journal.open("ab") as file:
+        file.write((bad if isinstance(bad, bytes) else json.dumps(bad).encode()) + b"\n\n")
+    ws["f0"].fire("noticed")
+
+    # When it is read, in each form, then a warning says which line it is and why, and all the others are there
+    for form, n_good in (("frame", len(before) + 1), ("lines", len(before) + 1), ("python", 2 * (len(before) + 1))):
+        with pytest.warns(UnreadableJournal, match=f"line {len(before) + 1} ") as found:
+            read = ws.journal(form)
+        assert re.search(why, str(found[0].message))
+        assert len(read.splitlines() if form == "python" else read) == n_good
+
+
+def test_a_journal_of_nothing_but_damage_names_the_first_lines(journal):
+    journal.write_bytes(b"{}\n" * 1000)
+
+    with pytest.warns(UnreadableJournal, match=r"line 1 .*line 5 .* and 995 more"):
+        assert connect().journal().empty
+
+
+@given(
+    line=st.dictionaries(
+        st.sampled_from([*JOURNAL.names, "version"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.datetimes().map(str),
+            lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+            max_leaves=4,
+        ),
+    )
+)
+@example({"at": "0001-01-01T00:00:00+23:59"})
+@example({"at": "9999-12-31T23:59:59.999999-23:59"})
+def test_no_forged_line_takes_the_journal_down(tmp_path_factory, line):
+    path = tmp_path_factory.mktemp("forged") / "journal.jsonl"
+    good = {
+        "version": 1, "at": "2026-11-24T08:00:00+00:00", "actor": "ada", "env": None, "url": "memory://flights",
+        "reason": None, "plan_id": "p", "action_id": "a", "session_uid": "s", "action": "fire", "target": "x",
+        "outcome": "done", "error": None, "new_instance": None, "seq": 2, "python": "ws['s'].fire('x')",
+    }  # fmt: skip
+    path.write_text("".join(json.dumps(each) + "\n" for each in (good, good | line, good)))
+    journal = Journal(path, Redactor())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnreadableJournal)
+        assert len(journal.frame()) >= 2
+        assert journal.python().count(good["python"]) >= 2
 
 
 KILLED = """

@@ -115,7 +115,7 @@ def cut(frame: pd.DataFrame, max_results: int | None, call: str) -> pd.DataFrame
         f"{call} stops after max_results={max_results:,} rows, and there are more; "
         "pass a greater max_results, or max_results=None for all of them",
         ResultsTruncated,
-        stacklevel=_caller_level(),
+        stacklevel=caller_level(),
     )
     return frame.iloc[:max_results]
 
@@ -125,7 +125,7 @@ def warn_interrupted(done: str, call: str) -> None:
     warnings.warn(
         f"{call} was interrupted after {done}; the result holds what was read until then",
         ReadingInterrupted,
-        stacklevel=_caller_level(),
+        stacklevel=caller_level(),
     )
 
 
@@ -134,11 +134,11 @@ def warn_unreadable(uid: str, error: Exception) -> None:
     warnings.warn(
         f"session {uid!r} cannot be read, what is damaged is left out: {error}",
         UnreadableSession,
-        stacklevel=_caller_level(),
+        stacklevel=caller_level(),
     )
 
 
-def _caller_level() -> int:
+def caller_level() -> int:
     """Depth of the first frame outside of this package, as ``warnings.warn`` counts it in its caller."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("triggers_nb."):

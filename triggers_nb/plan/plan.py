@@ -14,11 +14,10 @@ from triggers_nb.errors import PlanUsed, brief
 from triggers_nb.manager import TriggerManager
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.assumptions import Assumptions, Outcomes
-from triggers_nb.plan.patches import count_changes
 from triggers_nb.plan.rows import Consequence, as_columns
 from triggers_nb.plan.simulation import Numbered, overridden_hooks, simulate
-from triggers_nb.plan.wording import facts_of, title_of
-from triggers_nb.render.plans import Facts, facts_html, facts_text
+from triggers_nb.plan.wording import Described, facts_of, title_of
+from triggers_nb.render.plans import Facts
 from triggers_nb.storages.store import Store
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 1000
 
 
-class Plan:
+class Plan(Described):
     """Changes that are about to be made. Made by ``s.plan`` and ``ws.plan``.
 
     A plan names its targets and the version of each that it saw. A target that has moved on since is refused and
@@ -239,13 +238,6 @@ class Plan:
         """What it does, to how many: ``Replay 130 instances in 116 sessions``."""
         return title_of(self.actions)
 
-    def differences(self) -> list[tuple[dict[str, Any], int]]:
-        """Distinct differences in kwargs, as merge patches, with how often each occurs, the commonest first.
-
-        For firings these are their kwargs, for skips the results, for other changes the metadata.
-        """
-        return count_changes(self.actions)
-
     def facts(self) -> Facts:
         """What its representations say, redacted as the workspace is."""
         access = self.workspace.access
@@ -254,15 +246,6 @@ class Plan:
         if access.is_read_only:
             way = f"rw.execute(plan, reason=…) in a block “with ws.writable(confirm={access.phrase!r}) as rw:”"
         return facts_of(self.actions, self.workspace, way=None if self.is_used else way)
-
-    def __repr__(self) -> str:
-        return facts_text(self.facts())
-
-    def _repr_html_(self) -> str:
-        return facts_html(self.facts())
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def _not_simulated(classes: Mapping[type[TriggerManager], Numbered]) -> list[Consequence]:

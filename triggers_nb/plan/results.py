@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,7 +12,8 @@ from triggers_nb.core import records as rec
 from triggers_nb.core.status import FAILED as FAILED_STATUS
 from triggers_nb.core.status import RESOLVED, STATUSES
 from triggers_nb.errors import TriggersError
-from triggers_nb.render.plans import MAX_LISTED, Facts, counts_text, facts_html, facts_text
+from triggers_nb.plan.wording import Described
+from triggers_nb.render.plans import MAX_LISTED, Facts, counts_text
 from triggers_nb.storages.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class PlanFailed(TriggersError):
     """Raised by ``Result.raise_for_errors`` when steps of a plan were not done, or left an error."""
 
 
-class Result:
+class Result(Described):
     """What became of a plan.
 
     Attributes
@@ -166,15 +167,6 @@ class Result:
             ],
             n_rows=len(wrong or self.rows),
         )
-
-    def __repr__(self) -> str:
-        return facts_text(self.facts())
-
-    def _repr_html_(self) -> str:
-        return facts_html(self.facts())
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def _under_way(store: Store, names: dict[str, set[str]]) -> dict[str, set[str]]:

@@ -1,13 +1,13 @@
-"""What a plan says of itself."""
+"""What a plan, and its result, say of themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.patches import DICTS, count_changes
-from triggers_nb.render.plans import MAX_LISTED, Facts
+from triggers_nb.render.plans import MAX_LISTED, Facts, facts_html, facts_text
 from triggers_nb.render.wording import listing, plural
 
 if TYPE_CHECKING:
@@ -26,6 +26,23 @@ _TITLES: dict[str, tuple[str, str | None]] = {
 
 #: In what the steps of a plan differ, where that is not kwargs.
 _DIFFERING = {"skip": "results", "update_status": "arguments", "update_metadata": "metadata"}
+
+
+class Described:
+    """What shows itself, in a notebook and elsewhere, by its facts."""
+
+    def facts(self) -> Facts:
+        """What its representations say, redacted as the workspace is."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return facts_text(self.facts())
+
+    def _repr_html_(self) -> str:
+        return facts_html(self.facts())
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
 
 def title_of(actions: Sequence[Action]) -> str:
