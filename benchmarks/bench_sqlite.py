@@ -100,17 +100,17 @@ class Firings:
 
     def build(self, size: int) -> None:
         for number in range(self.n_sessions):
-            manager = self._manager(f"session-{number}")
+            manager = TriggerManager(CacheStorageBackend(f"session-{number}", self.store))
             manager.update_configuration(CONFIGURATION)
             manager.fire("opened", KWARGS)
-            for _ in range(size):
+            for _ in range(size - self.keeps_manager):
                 manager.fire("arrived", KWARGS)
         self.store.close()
 
     def warm(self) -> None:
-        """Let each manager know its session, as one that has fired before does."""
+        """Let each manager that is kept fire once: it makes the last of the instances, and knows the session then."""
         for number in range(self.n_sessions if self.keeps_manager else 0):
-            self._manager(f"session-{number}").fire("opened", KWARGS)
+            self._manager(f"session-{number}").fire("arrived", KWARGS)
 
     def _manager(self, uid: str) -> TriggerManager:
         if not self.keeps_manager or uid not in self.managers:
@@ -148,7 +148,7 @@ class Statements:
 def sides_of(directory: Path, size: int, rounds: int, *, keeps_manager: bool) -> dict[str, Act]:
     kind = "kept manager" if keeps_manager else "new manager"
     paths = [directory / f"{size}-{kind}-{copy}.db" for copy in ("fired", "recorded", "replayed")]
-    Firings(paths[0], size, rounds, keeps_manager=True).build(size)
+    Firings(paths[0], size, rounds, keeps_manager=keeps_manager).build(size)
     for path in paths[1:]:
         shutil.copy(paths[0], path)
     statements = Statements(paths[2], paths[1], size, rounds, keeps_manager=keeps_manager)

@@ -307,14 +307,13 @@ class TriggerManager:
     ) -> Outcome:
         """Commit a decision, hand over what it scheduled, call its hooks.
 
-        `needs`: cells that the decision will look at, to be read in one trip; for an `instance`, these are known.
+        `needs`: cells that the decision will look at; for an `instance`, these are known.
         `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
         work can be handed over does not decide whether the instance may end.
         """
-        first, hooked = (rec.HEAD, *needs, *_cells_around(instance)), hooks_of(type(self))
+        hooked = hooks_of(type(self))
 
         def guarded(work: Work) -> None:
-            work.session.need(first)
             self._enter_session(work, creates)
             decide(work)
             if instance is not None and not in_worker:
@@ -324,6 +323,7 @@ class TriggerManager:
             outcome = self.storage.transact(
                 action,
                 guarded,
+                needs=(rec.HEAD, *needs, *_cells_around(instance)),
                 prepare=None if in_worker or self.storage.take is not None else self.check_runners,
                 hooked=hooked,
                 grace_s=settings.grace_s(),
@@ -340,20 +340,19 @@ class TriggerManager:
     def _effects(self, outcome: Outcome, hooked: frozenset[str]) -> list[Exception | SystemExit]:
         step = outcome.step
         is_deferred = self.storage.handover == "defer"
-        if (is_deferred or not step.scheduled) and not any(call.hook in hooked for call in step.hooks):
+        calls = [call for call in step.hooks if call.hook in hooked]
+        if not calls and (is_deferred or not step.scheduled):
             return []
-        scheduled = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
+        instances = {record.name: self._instance_of(outcome, record) for record in step.scheduled}
         errors: list[Exception | SystemExit] = []
         if not is_deferred:
-            errors += self.hand_over(list(scheduled.values()))
-        instances = {**scheduled}
-        for call in step.hooks:
+            errors += self.hand_over(list(instances.values()))
+        if not calls or not self.storage.call_hooks:
+            return errors
+        for call in calls:
             if call.hook != "_post_fire" and call.target not in instances:
                 instances[call.target] = self._instance_after(outcome, call.target)
-        if not self.storage.call_hooks:
-            return errors
-        item = HOOKS + outcome.commit_id.hex()
-        return errors + self._call_hooks(step.hooks, instances, item if item in step.due else None)
+        return errors + self._call_hooks(calls, instances, HOOKS + outcome.commit_id.hex())
 
     def _enter_session(self, work: Work, creates: bool) -> None:
         if not creates:
@@ -485,11 +484,9 @@ class TriggerManager:
     # Calling hooks ------------------------------------------------------------------------------------------------
 
     def _call_hooks(
-        self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance], item: str | None
+        self, calls: Sequence[HookCall], instances: Mapping[str, TaskInstance], item: str
     ) -> list[Exception | SystemExit]:
         """Call hooks in order; `item` is what recovery would find meanwhile."""
-        if item is None:
-            return self._call_each(calls, instances)
         store, uid, grace_s = self.storage.store, self.storage.uid, settings.grace_s()
         with keep_alive(store, uid, item, grace_s, grace_s / 3):
             errors = self._call_each(calls, instances)
@@ -637,6 +634,8 @@ trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", Trigg
 
 def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
     """Names of the hooks that a class overrides."""
+    if cls is TriggerManager:
+        return frozenset()
     return frozenset([name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name)])
 
 

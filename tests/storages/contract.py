@@ -75,9 +75,9 @@ def change(
 
 
 def change_after(view: View, names: Iterable[str] = (), **others: Any) -> Commit:
-    """Make a commit that rests on these cells as they are in a view."""
+    """Make a commit that rests on these cells, which were asked for, as they are in a view."""
     reads = {name: view.cells[name].revision if name in view.cells else 0 for name in names}
-    return change(epoch=view.epoch, reads=reads, **others)
+    return change(epoch=view.epoch, reads=reads, **{"base_seq": view.seq, "is_current": True, **others})
 
 
 def applied(answer: Committed | Conflict) -> Committed:

@@ -80,6 +80,17 @@ def test_a_commit_that_rests_on_nothing_stale_goes_through(store: Store) -> None
     assert seen(store, "s", "a", "b", "c").cells == {"a": (2, b"2"), "b": (1, b"1"), "c": (3, b"3")}
 
 
+def test_what_was_current_is_compared_once_the_session_has_changed(store: Store) -> None:
+    make(store, "s", writes={"a": b"1", "i:1": b"1"})
+    old = seen(store, "s", "a", "i:1", "head")
+    applied(store.commit("s", change(epoch=old.epoch, writes={"i:1": b"2"})))
+    conflict = refused(store.commit("s", change_after(old, ["a", "i:1"], writes={"a": b"3"}, is_current=True)))
+    assert conflict.view is not None
+    assert conflict.view.cells["i:1"] == (2, b"2")
+    applied(store.commit("s", change_after(old, ["a"], writes={"a": b"3"}, is_current=True)))
+    assert seen(store, "s", "a", "i:1").cells == {"a": (3, b"3"), "i:1": (2, b"2")}
+
+
 def test_a_session_is_made_by_a_commit_that_saw_none(store: Store) -> None:
     view = refused(store.commit("s", change(epoch=7, writes={"a": b""}))).view
     assert view is None

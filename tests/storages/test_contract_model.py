@@ -48,7 +48,9 @@ class StoreMachine(RuleBasedStateMachine):
         grounds = self.views.get(uid, [])
         view = data.draw(st.sampled_from([None, *grounds[-3:]]), label="view")
         names = data.draw(st.sets(CELLS), label="reads")
+        known = data.draw(st.booleans(), label="known") if view is not None else False
         commit = change(
+            **({"base_seq": view.seq, "is_current": True} if known and view is not None else {}),
             epoch=0 if view is None else view.epoch,
             reads={name: view.cells[name].revision if view is not None and name in view.cells else 0 for name in names},
             writes=data.draw(st.dictionaries(CELLS, st.binary(max_size=5)), label="writes"),

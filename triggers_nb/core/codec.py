@@ -22,6 +22,8 @@ F = TypeVar("F", float, Decimal)
 
 #: How deep a value may nest.
 MAX_DEPTH: Final = 100
+#: How large a whole number may be: Python shows, and JSON writes, no larger one.
+MAX_BITS: Final = 14_000
 
 _EXPECTED: Final = (
     "expected what JSON can hold (dict with string keys, list, str, int, finite float, bool, None), "
@@ -105,7 +107,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if value is None or kind is bool:
         return value
     if kind is int:
-        return value if -(2**63) <= value < 2**64 else _ext(BIGINT, hex(value))
+        return value if -(2**63) <= value < 2**64 else _big(value, path)
     if kind is float:
         return _finite(value, path)
     if kind is list:
@@ -150,6 +152,12 @@ def _checked_text(value: str, path: str) -> str:
     except UnicodeEncodeError:
         raise InvalidValue(path, value, "expected text that UTF-8 can encode (it has a lone surrogate)") from None
     return value
+
+
+def _big(value: int, path: str) -> Ext:
+    if value.bit_length() > MAX_BITS:
+        raise InvalidValue(path, type(value), f"expected a number of at most {MAX_BITS:,} bits")
+    return _ext(BIGINT, hex(value))
 
 
 def _finite(value: F, path: str) -> F:
@@ -254,6 +262,13 @@ def _with_zone(moment: Any, zone: object) -> Any:
     return moment.replace(tzinfo=timezone(delta) if name is None else timezone(delta, name))
 
 
+def _big_number(text: str) -> int:
+    number = int(text, 16)
+    if number.bit_length() > MAX_BITS:
+        raise ValueError(f"a number of {number.bit_length():,} bits, expected at most {MAX_BITS:,}")
+    return number
+
+
 def _unpack(code: int, data: memoryview) -> Any:
     if code == UID:
         return UUID(bytes=bytes(data))
@@ -275,7 +290,7 @@ def _unpack(code: int, data: memoryview) -> Any:
     if code == FROZENSET:
         return frozenset(value)
     if code == BIGINT:
-        return int(value, 16)
+        return _big_number(value)
     raise ValueError(f"extension type {code} is unknown: written by a newer version?")
 
 

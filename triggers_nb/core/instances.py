@@ -68,8 +68,8 @@ class TaskConfig:
             If that is damaged.
         """
         params, extra = decode_value(record.with_params), decode_value(record.extra)
-        mappings = (params, extra, *(params.values() if isinstance(params, dict) else ()))
-        if not all(isinstance(each, dict) for each in mappings):
+        is_read = isinstance(params, dict) and isinstance(extra, dict)
+        if not is_read or (params and not all(isinstance(each, dict) for each in params.values())):
             raise StorageError(f"the configuration of task {name!r} cannot be read: its directives are no mappings")
         config = cls(name, record.after, record.run, record.unless, record.using, params, record.and_every)
         config.extra = extra
@@ -186,7 +186,11 @@ class TaskInstance:
     @classmethod
     def from_record(cls, record: InstanceRecord, config: TaskConfig, revision: int) -> TaskInstance:
         """Build it from what is stored; kwargs and metadata are decoded when somebody looks."""
-        instance = cls(record.name, config, st.STATUSES[record.status], abandonState=record.seen)
+        instance = cls.__new__(cls)
+        instance.name = record.name
+        instance.config = config
+        instance.status = st.STATUSES[record.status]
+        instance.abandon_state = set(record.seen)
         instance.retries = record.retries
         instance.revision = revision
         instance._record = record
@@ -256,7 +260,7 @@ class TaskInstance:
     @property
     def cooldown(self) -> float:
         """Seconds to wait before it runs."""
-        return self.metadata.get(self.META_COOLDOWN) or 0
+        return read_cooldown(self.metadata.get(self.META_COOLDOWN))
 
     @property
     def depth(self) -> int:
@@ -294,9 +298,23 @@ class TaskInstance:
         )
 
 
+#: Longest cooldown, in seconds, that is believed.
+MAX_COOLDOWN_S: Final = 1e9
+
+
+def read_cooldown(stored: object) -> float:
+    """Seconds of a cooldown as it is stored; 0 for what is none."""
+    is_one = isinstance(stored, (int, float)) and 0 <= stored <= MAX_COOLDOWN_S
+    return float(stored) if is_one else 0.0  # type: ignore[arg-type]
+
+
+#: Metadata that the record has fields for; there is no other.
+_IN_FIELDS: Final = frozenset({"parent", "depth", "logLevel", "logsResolved", "exceptionType", "exceptionMessage"})
+
+
 def read_metadata(record: InstanceRecord) -> dict[str, Any]:
     """All metadata of a stored instance as one dict."""
-    metadata: dict[str, Any] = {key: decode_value(raw) for key, raw in record.metadata.items()}
+    metadata: dict[str, Any] = {key: decode_value(raw) for key, raw in record.metadata.items() if key not in _IN_FIELDS}
     # A draft may have set moments of its own; they stand above those in the block.
     own_moments = metadata.get("timestamps", {})
     if not isinstance(own_moments, dict):

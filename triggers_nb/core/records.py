@@ -264,8 +264,17 @@ def to_us(moment: datetime) -> int:
 
 
 def from_us(us: int) -> datetime:
-    """The aware UTC moment of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=us)
+    """The aware UTC moment of microseconds since 1970.
+
+    Raises
+    ------
+    StorageError
+        If there is no such moment; what says so is damaged.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=us)
+    except OverflowError as error:
+        raise StorageError(f"a stored moment cannot be read: {us} microseconds since 1970") from error
 
 
 def new_stamps(us: int, *statuses: int) -> bytes:

@@ -274,7 +274,7 @@ class Work:
             self.count(CREATED_COUNT + after.task, 1)
         if before is None or before.status != after.status:
             self._count_status(before, after)
-        if before is None or before.log_level != after.log_level:
+        if after.log_level != (before.log_level if before is not None else 0):
             self._count_level(before, after)
         self._dirty[rec.INSTANCE + after.name] = after
 
@@ -337,12 +337,15 @@ class Work:
         pending = tuple([call for call in self.hooks if call.hook in self.hooked])
         if pending:
             self.due[HOOKS + commit_id.hex()] = (self.grace_s, encode_hooks(pending))
-        undo, writes = [], {}
+        cells, undo, writes = self.session.cells, [], {}
         for cell, record in self._dirty.items():
-            loaded = self.session.cells.get(cell)
-            if loaded is None and self.session.epoch and not cell.startswith(rec.INSTANCE):
+            loaded = cells.get(cell)
+            if loaded is not None:
+                undo.append(Undo(cell, loaded.revision, loaded.data))
+            elif not self.session.epoch or cell.startswith(rec.INSTANCE):
+                undo.append(Undo(cell, 0, None))
+            else:
                 raise StorageError(f"cell {cell!r} is written unread")  # a mistake of ours, never of the caller
-            undo.append(Undo(cell, loaded.revision, loaded.data) if loaded else Undo(cell, 0, None))
             writes[cell] = encode_record(record)
         head = self.head()
         return Step(

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
@@ -229,7 +229,7 @@ class BaseTriggerStorage:
     @property
     def manager_key(self) -> str | None:
         """Key of the manager that the session remembers."""
-        return _head(self._state((rec.HEAD,))).manager
+        return head_of(self._state((rec.HEAD,))).manager
 
     def counts(self) -> dict[str, int]:
         """Counts that are kept with the session: per status (``s:``), per task, and the like."""
@@ -327,18 +327,19 @@ class BaseTriggerStorage:
     # Changing -----------------------------------------------------------------------------------------------------
 
     def begin_with(self, epoch: int, seq: int, cells: Mapping[str, Cell | None]) -> None:
-        """Let the next change begin with cells that were read before; the commit compares them all the same.
+        """Let the next change begin with cells that were read before; the commit compares them if it has to.
 
         Parameters
         ----------
         epoch, seq : int
-            The session's, when they were read.
+            The session's, when they were read: all at one moment.
         cells : mapping of str to Cell or None
             None: it was not there.
         """
         kept = _Kept(epoch)
         kept.seq = seq
         kept.cells = {name: Loaded(name, *(cell or (0, None))) for name, cell in cells.items()}
+        kept.fresh = set(cells)
         self._kept = [kept]
 
     def acquire_lock(self, ttl: float | bool | None = True, block: bool = True) -> AbstractContextManager[Any]:
@@ -370,7 +371,8 @@ class BaseTriggerStorage:
 
     def refuse_read_only(self) -> None:
         """Raise if this handle may not change anything."""
-        refuse_in_trial(self.store, f"session {self.uid!r} in {self.store.url}")
+        if _tried_out.get() is not None:
+            refuse_in_trial(self.store, f"session {self.uid!r} in {self.store.url}")
         if self.guard is not None:
             self.guard()
         if self.mode != "read-write":
@@ -390,6 +392,7 @@ class BaseTriggerStorage:
         action: str,
         decide: Callable[[Work], object],
         *,
+        needs: Sequence[str] = (),
         prepare: Callable[[Step, Slice], object] | None = None,
         hooked: frozenset[str] = frozenset(),
         grace_s: float = 30.0,
@@ -403,6 +406,8 @@ class BaseTriggerStorage:
             What the event will be called.
         decide : callable
             Makes the change on a `Work`. Called again whenever the state that it looked at has changed.
+        needs : sequence of str
+            Cells that it will look at, to be read in one trip.
         prepare : callable, optional
             Called with the step before it is committed; may raise to prevent it.
         hooked : frozenset of str
@@ -418,19 +423,28 @@ class BaseTriggerStorage:
             See there. Nothing was changed, as with anything that `decide` or `prepare` raise.
         """
         self.refuse_read_only()
-        return _Transaction(self, action, decide, prepare, hooked, grace_s, error).run()
+        return _Transaction(self, action, decide, needs, prepare, hooked, grace_s, error).run()
 
 
 class _Kept:
     """Cells that a handle has seen, of one epoch (-1: nothing seen yet, 0: no session)."""
 
-    __slots__ = ("cells", "epoch", "seq")
+    __slots__ = ("cells", "epoch", "fresh", "seq")
 
     def __init__(self, epoch: int = -1) -> None:
         self.epoch = epoch
         #: Sequence number of the session when it was last looked at.
         self.seq = 0
         self.cells: dict[str, Loaded] = {}
+        #: Names of those that are known to be what they were at `seq`.
+        self.fresh: set[str] = set()
+
+    def see(self, seq: int, names: Iterable[str]) -> None:
+        """Note that these cells were looked at when the session was at `seq`."""
+        if seq != self.seq:
+            self.seq = seq
+            self.fresh.clear()
+        self.fresh.update(names)
 
 
 class _Transaction:
@@ -441,19 +455,20 @@ class _Transaction:
         storage: BaseTriggerStorage,
         action: str,
         decide: Callable[[Work], object],
+        needs: Sequence[str],
         prepare: Callable[[Step, Slice], object] | None,
         hooked: frozenset[str],
         grace_s: float,
         error: str | None,
     ) -> None:
-        self.storage, self.action, self.decide, self.prepare = storage, action, decide, prepare
+        self.storage, self.action, self.decide, self.needs, self.prepare = storage, action, decide, needs, prepare
         self.hooked, self.grace_s, self.error = hooked, grace_s, error
         try:
             self.kept = storage._kept.pop()
         except IndexError:
             self.kept = _Kept()
-        #: Cells known to be current: read, or compared, since this transaction began.
-        self.current: set[str] = set()
+        #: Whether the session has been looked at since this transaction began.
+        self.has_looked = False
         self.deadline = time.monotonic() + COMMIT_TIMEOUT_S
         self.conflicts = 0
 
@@ -470,12 +485,13 @@ class _Transaction:
     def _attempt(self) -> Outcome | None:
         storage, kept = self.storage, self.kept
         session = Slice(storage.uid, kept.epoch, kept.cells)
-        commit_id = os.urandom(16)
-        now_us = time.time_ns() // 1000
-        is_deferred = storage.handover == "defer"
-        work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked, is_deferred=is_deferred)
         try:
+            session.need(self.needs)
             self._check_expected(session)
+            commit_id = os.urandom(16)
+            now_us = time.time_ns() // 1000
+            is_deferred = storage.handover == "defer"
+            work = Work(session, self.action, now_us, grace_s=self.grace_s, hooked=self.hooked, is_deferred=is_deferred)
             self.decide(work)
             step = work.step(commit_id)
             if not step.is_empty() and self.prepare is not None:
@@ -498,6 +514,8 @@ class _Transaction:
             session.need((rec.HEAD,))
             if session.epoch != epoch:
                 raise StaleTarget(session.uid, rec.HEAD, epoch, session.epoch, is_epoch=True)
+        if not expected:
+            return
         session.need(expected)
         for cell, revision in expected.items():
             session.get(cell)
@@ -507,34 +525,34 @@ class _Transaction:
     def _load(self, names: Iterable[str]) -> None:
         names = list(names)
         view = self.storage.store.read(self.storage.uid, names)
+        self.has_looked = True
         self._enter(view.epoch if view is not None else 0)
-        self.kept.seq = view.seq if view is not None else 0
-        cells = self.kept.cells
+        kept = self.kept
+        kept.see(view.seq if view is not None else 0, names)
         for name in names:
-            cells[name] = Loaded(name, 0, None)
-        if view is not None:
-            for name, cell in view.cells.items():
-                cells[name] = Loaded(name, cell.revision, cell.data)
-            # The store followed the links of what was asked for: a link that it did not bring is not there.
-            for name in names:
-                for link in rec.links_of(name, view.cells[name].data) if name in view.cells else ():
-                    if link not in view.cells:
-                        cells[link] = Loaded(link, 0, None)
-                        self.current.add(link)
-            self.current.update(view.cells)
-        self.current.update(names)
+            kept.cells[name] = Loaded(name, 0, None)
+        if view is None:
+            return
+        kept.fresh.update(view.cells)
+        for name, cell in view.cells.items():
+            kept.cells[name] = Loaded(name, cell.revision, cell.data)
+        # The store followed the links of what was asked for: a link that it did not bring is not there.
+        for name in names:
+            for link in rec.links_of(name, view.cells[name].data) if name in view.cells else ():
+                if link not in view.cells:
+                    kept.cells[link] = Loaded(link, 0, None)
+                    kept.fresh.add(link)
 
     def _enter(self, epoch: int) -> None:
         if epoch != self.kept.epoch:
             self.kept = _Kept(epoch)
-            self.current = set()
 
     def _refresh(self, session: Slice) -> bool:
         """Read again what this decision took from earlier changes; False if it took nothing from there."""
-        stale = [name for name in session.reads if name not in self.current]
-        if not stale or (not session.epoch and rec.HEAD in self.current):
+        is_current = self.has_looked and (not session.epoch or self.kept.fresh.issuperset(session.reads))
+        if is_current or not session.reads:
             return False
-        self._load([*stale, rec.HEAD])
+        self._load({*session.reads, rec.HEAD})
         return True
 
     def _commit(self, session: Slice, step: Step, commit_id: bytes, now_us: int) -> Outcome | None:
@@ -543,6 +561,7 @@ class _Transaction:
             commit_id=commit_id,
             epoch=session.epoch,
             base_seq=self.kept.seq,
+            is_current=self.kept.fresh.issuperset(step.reads),
             reads=step.reads,
             writes=step.writes,
             counts=step.counts,
@@ -555,9 +574,14 @@ class _Transaction:
         answer = storage.store.commit(storage.uid, commit)
         if isinstance(answer, Committed):
             self._enter(answer.epoch)
-            self.kept.seq = answer.seq
+            kept = self.kept
+            if answer.seq == kept.seq + 1:  # nobody else has changed anything
+                kept.seq += 1
+            else:
+                kept.see(answer.seq, step.reads)
+            kept.fresh.update(step.writes)
             for cell, record in step.records.items():
-                self.kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
+                kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
             return Outcome(step, answer, session, commit_id)
         self._learn(session, answer)
         return None
@@ -574,17 +598,15 @@ class _Transaction:
         view = conflict.view
         if view is None or view.epoch != session.epoch:
             self.kept = _Kept()
-            self.current = set()
         else:
-            self.kept.seq = view.seq
+            self.has_looked = True
+            self.kept.see(view.seq, session.reads)
             for name, cell in view.cells.items():
                 self.kept.cells[name] = Loaded(name, cell.revision, cell.data)
-            self.current.update(session.reads)
         if conflict.locked_s or self.conflicts > IMMEDIATE_RETRIES:
             wait_s = random.uniform(0.001, min(0.002 * 2 ** min(self.conflicts, 6), 0.1))
             time.sleep(max(wait_s, min(conflict.locked_s, 0.02)))
             self.kept = _Kept()
-            self.current = set()
 
 
 class InstanceMapping(Mapping[str, TaskInstance]):
@@ -620,7 +642,7 @@ def created(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _own_metadata(state: SessionState) -> dict[str, Any]:
-    metadata = decode_value(_head(state).metadata)
+    metadata = decode_value(head_of(state).metadata)
     if not isinstance(metadata, dict):
         raise StorageError(f"the session's metadata cannot be read: found {brief(metadata)}, expected a mapping")
     return metadata
@@ -657,7 +679,16 @@ def _config(cells: Mapping[str, Any], task: str) -> ConfigRecord:
     return decode_record(rec.CONFIG, cell.data)  # type: ignore[return-value]
 
 
-def _head(state: SessionState) -> HeadRecord:
+def head_of(state: SessionState) -> HeadRecord:
+    """Decode the head of a session.
+
+    Raises
+    ------
+    StorageError
+        If it is not there, or damaged.
+    """
+    if rec.HEAD not in state.cells:
+        raise StorageError("the session cannot be read: it has no head")
     return decode_record(rec.HEAD, state.cells[rec.HEAD].data)  # type: ignore[return-value]
 
 

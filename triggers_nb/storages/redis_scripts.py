@@ -19,8 +19,9 @@ from triggers_nb.storages.redis_layout import ALL_BUCKETS, due_member, keys_of, 
 from triggers_nb.storages.store import Commit
 
 _encode = msgspec.msgpack.Encoder().encode
-#: So many bytes in front say that it is an array of 16 values or more.
+#: So many bytes in front say that it is an array, of 16 values or more and of fewer.
 _ARRAY_START: Final = 3
+_SMALL_ARRAY_START: Final = 1
 _UNRESOLVED: Final = "#unresolved"
 _NOTHING_DUE: Final[tuple[list[bytes | str], list[int], list[str]]] = ([], [], [])
 _directory = files("triggers_nb.storages") / "lua"
@@ -68,12 +69,12 @@ def _commit_arguments(uid: str, commit: Commit, new_epoch: int) -> list[bytes | 
     due, delays_us, settled = _split_due(commit.due) if commit.due else _NOTHING_DUE
     head = (_encode(writes[HEAD]),) if HEAD in writes else ()
     parts = (
-        *(uid, str(commit.at_us), commit.epoch, commit.base_seq, new_epoch, timeout_ms),
-        *(0 if writes.keys().isdisjoint(reads) else 1, counts, [*commit.counts.values()], unresolved_at),
-        *(reads.get(HEAD, -1), *_split_reads(reads)),
+        *(uid, str(commit.at_us), commit.epoch, commit.base_seq, commit.is_current, new_epoch, timeout_ms),
+        *(not writes.keys().isdisjoint(reads), counts, [*commit.counts.values()], unresolved_at, reads.get(HEAD, -1)),
         *(len(cells) // 2, len(instances) // 2, len(head), delays_us, settled),
     )
-    return [_encode(parts)[_ARRAY_START:], commit.commit_id, commit.lock, commit.event, *cells, *instances, *due, *head]
+    packed = (_encode(parts)[_ARRAY_START:], _encode(_split_reads(reads))[_SMALL_ARRAY_START:])
+    return [*packed, commit.commit_id, commit.lock, commit.event, *cells, *instances, *due, *head]
 
 
 def _split_reads(reads: Mapping[str, int]) -> tuple[list[str], list[int], list[str], list[int]]:

@@ -312,6 +312,8 @@ def _is_stale(db: Connection, session: _Row | None, commit: Commit) -> bool:
         return commit.epoch != 0 or any(commit.reads.values())
     if session.epoch != commit.epoch:
         return True
+    if commit.is_current and session.seq == commit.base_seq:
+        return False
     found: dict[str, int] = {}
     for names in in_batches(commit.reads, CHUNK):
         found.update(db.execute(select_cells("name, revision", len(names)), (session.epoch, *names)).fetchall())

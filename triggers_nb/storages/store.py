@@ -118,6 +118,9 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     #: ``unresolved`` is 0 (or does not exist) and there is no due item; any later change starts it anew, or stops it.
     #: Settling the last due item starts it, too.
     timeout_s: float | None = None
+    #: Whether all `reads` are known to be what the session had at `base_seq`: while it still is there, a store may do
+    #: without comparing them.
+    is_current: bool = False
     #: Token of the session's lock, if the writer holds it. A token that is not needed (any more) does no harm.
     lock: bytes = b""
 

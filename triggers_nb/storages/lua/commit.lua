@@ -3,8 +3,9 @@
 -- KEYS  of the session: 1 head (hash), 2 cells (hash), 3 cells of instances (hash), 4 events (stream),
 --       5 due items (hash), 6 lock (string); of its bucket: 7 index by last change (zset), 8 due items (zset),
 --       9 expiries (zset)
--- ARGV  1 values in msgpack, see below; 2 commit id; 3 token of the lock; 4 event;
---       5... in turn, the name of each cell and each due item to be written and its bytes as msgpack: first cells, then
+-- ARGV  1 values in msgpack, see below; 2 what was read, in msgpack: cells, their revisions, cells of instances, their
+--       revisions; 3 commit id; 4 token of the lock; 5 event;
+--       6... in turn, the name of each cell and each due item to be written and its bytes as msgpack: first cells, then
 --       those of instances, then due items; at last, the bytes of the cell "head" if it is written
 --
 -- Returns {1, epoch, seq, at_us} if it is applied, now or before; else {0, ms that another's lock stands, and, if the
@@ -16,23 +17,25 @@
 local CHUNK = 4000 -- unpack fails near 8,000
 local KEPT_IN_MIND = 10000 -- a commit is recognised among that many
 
+local FIRST = 6 -- of the arguments that are written
+
 local call, sub, pack = redis.call, string.sub, cmsgpack.pack
-if #KEYS ~= 9 or #ARGV < 4 then
-    return redis.error_reply('BADCALL expected 9 keys and at least 4 arguments, got ' .. #KEYS .. ' and ' .. #ARGV)
+if #KEYS ~= 9 or #ARGV < FIRST - 1 then
+    return redis.error_reply('BADCALL expected 9 keys and at least 5 arguments, got ' .. #KEYS .. ' and ' .. #ARGV)
 end
 local uid, at_us, epoch, -- 0: the session does not exist
-    base_seq, new_epoch, -- of a session that is made
+    base_seq, is_current, -- whether nothing has to be compared at that sequence number
+    new_epoch, -- of a session that is made
     timeout_ms, -- -1: never
-    writes_read, -- 1 if a cell is written that was read
+    writes_read, -- whether a cell is written that was read
     counts, -- as fields of the head; at last 'unresolved' if it is looked at, but not changed
     increments,
     unresolved_at, -- its place among the counts, 0 if it is not among them
     head_revision, -- of the cell "head", -1 if it was not read
-    cells, cell_revisions, instances, instance_revisions, -- what was read
     cells_written, instances_written, writes_head, -- how many
     delays_us, -- of the due items
     settled = cmsgpack.unpack(ARGV[1])
-if not settled or #ARGV ~= 4 + 2 * (cells_written + instances_written + #delays_us) + writes_head then
+if not settled or #ARGV ~= FIRST - 1 + 2 * (cells_written + instances_written + #delays_us) + writes_head then
     return redis.error_reply('BADCALL the first argument does not agree with the others')
 end
 
@@ -57,7 +60,6 @@ local function write_fields(key, names_and_values, first, last)
     end
 end
 
--- What is there, and whether it is what was read.
 local head = call('HMGET', KEYS[1], 'epoch', 'seq', 'modified', 'timeout', 'expires', 'head',
     unpack(counts, 1, math.min(#counts, CHUNK)))
 if #counts > CHUNK then
@@ -65,40 +67,51 @@ if #counts > CHUNK then
         head[6 + i] = value
     end
 end
-local cell_values = read_fields(KEYS[2], cells)
-local instance_values = read_fields(KEYS[3], instances)
 local exists = head[1] and true or false
 local seq = exists and tonumber(head[2]) or 0
 local is_another = exists ~= (epoch > 0) or (exists and tonumber(head[1]) ~= epoch)
 
-if head_revision >= 0 then
-    cells[#cells + 1] = 'head'
-    cell_values[#cells] = head[6]
-    cell_revisions[#cells] = head_revision
-end
-
-local moved = false
-local beginnings = {[0] = ''} -- of a value, by revision
-local values, revisions = cell_values, cell_revisions
-for _ = 1, 2 do
-    for i = 1, #revisions do
-        local revision, value = revisions[i], values[i] or ''
-        local beginning = beginnings[revision]
-        if not beginning then
-            beginning = '\146' .. pack(revision)
-            beginnings[revision] = beginning
-        end
-        if sub(value, 1, #beginning) ~= beginning or (revision == 0 and value ~= '') then
-            moved = true
-        end
+-- Whether what is there is not what was read, and {name, value, ...} of what is there.
+local function compare()
+    local cells, revisions, instances, instance_revisions = cmsgpack.unpack(ARGV[2])
+    local values = read_fields(KEYS[2], cells)
+    if head_revision >= 0 then
+        cells[#cells + 1] = 'head'
+        values[#cells] = head[6]
+        revisions[#cells] = head_revision
     end
-    values, revisions = instance_values, instance_revisions
+    local has_moved = false
+    local found = {}
+    local beginnings = {[0] = ''} -- of a value, by revision
+    for _ = 1, 2 do
+        for i = 1, #cells do
+            local revision, value = revisions[i], values[i] or ''
+            local beginning = beginnings[revision]
+            if not beginning then
+                beginning = '\146' .. pack(revision)
+                beginnings[revision] = beginning
+            end
+            if sub(value, 1, #beginning) ~= beginning or (revision == 0 and value ~= '') then
+                has_moved = true
+            end
+            if value ~= '' then
+                found[#found + 1] = cells[i]
+                found[#found + 1] = value
+            end
+        end
+        cells, revisions, values = instances, instance_revisions, read_fields(KEYS[3], instances)
+    end
+    return has_moved, found
 end
 
 local holder = call('GET', KEYS[6])
-local is_locked = holder and holder ~= ARGV[3]
+local is_locked = holder and holder ~= ARGV[4]
+local moved, there = false, nil
+if is_another or is_locked or seq ~= base_seq or not is_current then
+    moved, there = compare()
+end
 
-if is_another or moved or is_locked or (seq > base_seq and writes_read == 0) then
+if is_another or moved or is_locked or (seq > base_seq and not writes_read) then
     -- The answer to this very commit, if it was applied between two sequence numbers.
     local function find_applied(from, to)
         while from <= to do
@@ -106,7 +119,7 @@ if is_another or moved or is_locked or (seq > base_seq and writes_read == 0) the
             for i = 1, #entries do
                 local entry = entries[i][2]
                 from = tonumber(string.match(entries[i][1], '^%d+')) + 1
-                if entry[2] == ARGV[2] then
+                if entry[2] == ARGV[3] then
                     return {1, tonumber(head[1]), from - 1, tonumber(entry[4])}
                 end
             end
@@ -118,7 +131,7 @@ if is_another or moved or is_locked or (seq > base_seq and writes_read == 0) the
     local answer
     if exists and epoch == 0 then
         answer = find_applied(1, 1)
-    elseif not is_another and seq > base_seq and (moved or writes_read == 0) then
+    elseif not is_another and seq > base_seq and (moved or not writes_read) then
         -- (It has not been applied if nothing has moved of what it read and writes.)
         answer = find_applied(math.max(base_seq + 1, seq - KEPT_IN_MIND), seq)
     end
@@ -128,13 +141,8 @@ if is_another or moved or is_locked or (seq > base_seq and writes_read == 0) the
         answer = {0, is_locked and math.max(1, call('PTTL', KEYS[6])) or 0}
         if exists then
             answer[3], answer[4] = head[1], head[2]
-            for _, part in ipairs({{cells, cell_values}, {instances, instance_values}}) do
-                for i = 1, #part[1] do
-                    if part[2][i] then
-                        answer[#answer + 1] = part[1][i]
-                        answer[#answer + 1] = part[2][i]
-                    end
-                end
+            for i = 1, #there do
+                answer[4 + i] = there[i]
             end
         end
         return answer
@@ -153,11 +161,11 @@ for i = 1, #increments do
     head[6 + i] = (head[6 + i] or 0) + increments[i]
     new_head[4 + 2 * i] = head[6 + i]
 end
-local cells_end = 4 + 2 * cells_written
+local cells_end = FIRST - 1 + 2 * cells_written
 local instances_end = cells_end + 2 * instances_written
 local dues_end = instances_end + 2 * #delays_us
 local beginning = '\146' .. pack(seq)
-for i = 6, instances_end, 2 do
+for i = FIRST + 1, instances_end, 2 do
     ARGV[i] = beginning .. ARGV[i]
 end
 if writes_head == 1 then
@@ -200,8 +208,8 @@ for i = 1, #settled do
     call('ZREM', KEYS[8], due_member .. settled[i])
     call('HDEL', KEYS[5], settled[i])
 end
-call('XADD', KEYS[4], seq_text .. '-0', 'id', ARGV[2], 'at', at_us, 'data', ARGV[4])
-write_fields(KEYS[2], ARGV, 5, cells_end)
+call('XADD', KEYS[4], seq_text .. '-0', 'id', ARGV[3], 'at', at_us, 'data', ARGV[5])
+write_fields(KEYS[2], ARGV, FIRST, cells_end)
 write_fields(KEYS[3], ARGV, cells_end + 1, instances_end)
 local expires = timeout_ms >= 0 and tonumber(head[6 + unresolved_at] or 0) == 0 and call('EXISTS', KEYS[5]) == 0
 if timeout_ms >= 0 or head[4] then
