@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# No example is judged by how long it took: the machine may be busy.
-settings.register_profile("triggers_nb", deadline=None)
+# Nothing is judged by how long it took: the machine may be busy.
+settings.register_profile("triggers_nb", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("triggers_nb")
 
 

@@ -18,10 +18,14 @@ import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
+from tests.ports import free_port
+from triggers_nb.storages import redis_client
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.store import Store
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 240.0
+#: How far above its port a cluster's server uses another one.
+BUS = 10_000
 
 
 class RedisServer:
@@ -31,7 +35,7 @@ class RedisServer:
         self.directory = Path(tempfile.mkdtemp(prefix="redis-"))
         self.options = options
         for _ in range(5):
-            self.port = free_port()
+            self.port = free_port(BUS)
             if self.starts():
                 break
             # Somebody else has taken it meanwhile.
@@ -48,7 +52,9 @@ class RedisServer:
         command = ["redis-server", *fixed, "--appendonly", "yes", "--unixsocket", str(self.socket), *self.options]
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        self.admin = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.02), 5))
+        # Whatever it is asked, it may take its time.
+        patient: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": None}
+        self.admin = redis.Redis(port=self.port, protocol=2, retry=Retry(ConstantBackoff(0.02), 5), **patient)
         deadline = time.monotonic() + START_TIMEOUT_S
         while self.process.poll() is None:
             with contextlib.suppress(redis.ConnectionError):
@@ -77,7 +83,8 @@ class RedisServer:
 class RedisCluster:
     """Three servers that share the slots."""
 
-    OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no")
+    # None is given up for dead because the machine is busy.
+    OPTIONS = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--cluster-require-full-coverage", "no")
 
     def __init__(self, *options: str) -> None:
         self.servers = [RedisServer(*self.OPTIONS, *options) for _ in range(3)]
@@ -101,8 +108,12 @@ class RedisCluster:
             time.sleep(0.02)
 
     def _is_complete(self, server: RedisServer) -> bool:
+        """Whether a server knows the others, and where each slot is."""
         info: Any = server.admin.execute_command("CLUSTER INFO")
-        return str(info["cluster_state"]) == "ok" and int(info["cluster_known_nodes"]) == len(self.servers)
+        n_servers = len(self.servers)
+        return str(info["cluster_state"]) == "ok" and [
+            int(info[f"cluster_{name}"]) for name in ("known_nodes", "size", "slots_ok")
+        ] == [n_servers, n_servers, 16384]
 
     def remove(self) -> None:
         for server in self.servers:
@@ -165,17 +176,10 @@ class Proxy:
         self._listener.close()
 
 
-def free_port() -> int:
-    """Find a port that nobody listens on, nor on the one that a cluster's server uses besides."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 10_000))
-            except (OSError, OverflowError):
-                continue
-            return port
+def wait_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have stores try again until their server is there, however long that takes."""
+    monkeypatch.setattr(redis_client, "PAUSES_S", (0.05,) * 10_000)
+    monkeypatch.setattr(redis_client, "PATIENCE_S", START_TIMEOUT_S)
 
 
 @pytest.fixture(scope="session")

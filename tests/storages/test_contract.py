@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from tests.storages.contract import ODD_NAMES, Place, applied, change, change_after, make, refused, seen
 from triggers_nb.core.records import TaskRecord, TriggerRecord, encode_record
-from triggers_nb.storages.store import DueItem, SessionState, Store, StoredEvent
+from triggers_nb.storages.store import Committed, DueItem, SessionState, Store, StoredEvent
 
 #: Long enough for no test to see the end of it, and short enough to wait for.
 LONG_S, SHORT_S, PAUSE_S = 1000.0, 0.005, 0.02
@@ -244,14 +246,21 @@ def test_whoever_waits_for_events_is_told_whose_there_are(place: Place) -> None:
 def test_due_items_come_when_their_moment_has_come_longest_due_first(store: Store) -> None:
     started_us = store.now_us()
     make(store, "s", due={"second": (0.2, b"2"), "later": (LONG_S, b"later")})
+    between_us = store.now_us()
     make(store, "r", due={"first": (0, b"1"), "third": (0.4, b"")})
+    made_us = store.now_us()
     while len(found := store.due()) < 3:
         time.sleep(PAUSE_S)
-    assert [(uid, item, entry.data) for uid, item, entry in found] == [
-        ("r", "first", b"1"),
-        ("s", "second", b"2"),
-        ("r", "third", b""),
-    ]
+    # It was first, unless both were made at leisure.
+    assert found == sorted(found, key=lambda each: each[2].due_us)
+    assert {item: (uid, entry.data) for uid, item, entry in found} == {
+        "first": ("r", b"1"),
+        "second": ("s", b"2"),
+        "third": ("r", b""),
+    }
+    moments = {item: entry.due_us for _, item, entry in found}
+    assert started_us <= moments["second"] - 200_000 <= between_us <= moments["first"] <= made_us
+    assert moments["third"] == moments["first"] + 400_000
     assert all(isinstance(entry, DueItem) and started_us <= entry.due_us <= store.now_us() for _, _, entry in found)
     assert store.due(limit=2) == found[:2]
     assert store.next_due_us() == found[0][2].due_us
@@ -388,27 +397,40 @@ def test_a_session_without_anything_unresolved_expires(place: Place) -> None:
 def test_a_session_with_something_unresolved_or_pending_does_not_expire(store: Store) -> None:
     make(store, "unresolved", counts={"unresolved": 1}, timeout_s=SHORT_S)
     make(store, "pending", due={"x": (0, b"")}, timeout_s=SHORT_S)
+    make(store, "settled", due={"x": (0, b"")}, timeout_s=LONG_S)
     time.sleep(PAUSE_S)
     make(store, "another")
     resolved = change_after(seen(store, "unresolved"), counts={"unresolved": -1}, timeout_s=SHORT_S)
     applied(store.commit("unresolved", resolved))
     assert store.settle("pending", "x")
-    assert store.counts("pending") == {}
+    assert store.settle("settled", "x")
     time.sleep(PAUSE_S)
     assert store.counts("unresolved") is None
     assert store.counts("pending") is None
+    # Its time begins when it is settled.
+    assert store.counts("settled") == {}
 
 
 def test_a_change_starts_the_time_anew_or_stops_it(store: Store) -> None:
-    for uid, timeout_s in (("longer", LONG_S), ("never", None)):
-        made = make(store, uid, timeout_s=0.05)
-        applied(store.commit(uid, change(epoch=made.epoch, timeout_s=timeout_s)))
-    made = make(store, "busy", timeout_s=0.05)
-    applied(store.commit("busy", change(epoch=made.epoch, counts={"unresolved": 1}, timeout_s=0.05)))
+    waits_s = [
+        change_in_time(store, "longer", lambda _: {"timeout_s": LONG_S}),
+        change_in_time(store, "never", lambda _: {"timeout_s": None}),
+        change_in_time(store, "busy", lambda timeout_s: {"counts": {"unresolved": 1}, "timeout_s": timeout_s}),
+    ]
     made = make(store, "shorter", timeout_s=LONG_S)
-    applied(store.commit("shorter", change(epoch=made.epoch, timeout_s=0.05)))
-    time.sleep(0.06)
+    applied(store.commit("shorter", change(epoch=made.epoch, timeout_s=SHORT_S)))
+    time.sleep(max(waits_s) + PAUSE_S)
     assert {summary.uid for summary in store.summaries()} == {"longer", "never", "busy"}
+
+
+def change_in_time(store: Store, uid: str, parts: Callable[[float], dict[str, Any]]) -> float:
+    """Make a session and change it before its time has run out; where that takes long, it has more. Return how much."""
+    for timeout_s in (0.05, 0.5, 5.0):
+        made = make(store, uid, timeout_s=timeout_s)
+        answer = store.commit(uid, change(epoch=made.epoch, **parts(timeout_s)))
+        if isinstance(answer, Committed):
+            return timeout_s
+    raise AssertionError(f"{uid} has expired before it could be changed")
 
 
 def test_settling_one_of_several_items_lets_nothing_expire(store: Store) -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ports import free_port
 from tests.storages.contract import make
-from tests.storages.redis_servers import RedisPlace, RedisServer, free_port
+from tests.storages.redis_servers import RedisPlace, RedisServer
 from triggers_nb.errors import StorageError, StorageUrlError
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.redis_checks import find_risks, parse_info
