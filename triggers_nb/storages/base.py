@@ -16,6 +16,7 @@ from triggers_nb.core.codec import decode_value
 from triggers_nb.core.events import Provenance
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.records import ConfigRecord, HeadRecord, InstanceRecord, LatestRecord, decode_record
+from triggers_nb.core.status import CODES
 from triggers_nb.core.work import CREATED_COUNT, TASK_COUNT, UNRESOLVED, Loaded, Missing, Slice, Step, Work
 from triggers_nb.errors import (
     CommitConflict,
@@ -42,6 +43,8 @@ COMMIT_TIMEOUT_S = 30.0
 MAX_TIMEOUT_S = 1e9
 #: Conflicts after which a change waits a little before it tries again.
 IMMEDIATE_RETRIES = 3
+_SCHEDULED = CODES["scheduled"]
+
 #: How many cells a handle keeps for its next change.
 MAX_KEPT_CELLS = 2000
 
@@ -446,6 +449,11 @@ class _Kept:
             self.fresh.clear()
         self.fresh.update(names)
 
+    def forget(self, cell: str) -> None:
+        """Do without a cell: what a handle keeps and never needs costs time with each change."""
+        self.cells.pop(cell, None)
+        self.fresh.discard(cell)
+
 
 class _Transaction:
     """One run of `BaseTriggerStorage.transact`."""
@@ -579,9 +587,12 @@ class _Transaction:
                 kept.seq += 1
             else:
                 kept.see(answer.seq, step.reads)
-            kept.fresh.update(step.writes)
             for cell, record in step.records.items():
-                kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
+                if isinstance(record, InstanceRecord) and (record.is_resolved or record.status == _SCHEDULED):
+                    kept.forget(cell)  # it is for others to go on with it
+                else:
+                    kept.cells[cell] = Loaded(cell, answer.seq, step.writes[cell], record)
+                    kept.fresh.add(cell)
             return Outcome(step, answer, session, commit_id)
         self._learn(session, answer)
         return None

@@ -19,9 +19,8 @@ from triggers_nb.storages.redis_layout import ALL_BUCKETS, due_member, keys_of, 
 from triggers_nb.storages.store import Commit
 
 _encode = msgspec.msgpack.Encoder().encode
-#: So many bytes in front say that it is an array, of 16 values or more and of fewer.
+#: So many bytes in front say that it is an array of 16 values or more.
 _ARRAY_START: Final = 3
-_SMALL_ARRAY_START: Final = 1
 _UNRESOLVED: Final = "#unresolved"
 _NOTHING_DUE: Final[tuple[list[bytes | str], list[int], list[str]]] = ([], [], [])
 _directory = files("triggers_nb.storages") / "lua"
@@ -70,27 +69,11 @@ def _commit_arguments(uid: str, commit: Commit, new_epoch: int) -> list[bytes | 
     head = (_encode(writes[HEAD]),) if HEAD in writes else ()
     parts = (
         *(uid, str(commit.at_us), commit.epoch, commit.base_seq, commit.is_current, new_epoch, timeout_ms),
-        *(not writes.keys().isdisjoint(reads), counts, [*commit.counts.values()], unresolved_at, reads.get(HEAD, -1)),
+        *(not writes.keys().isdisjoint(reads), counts, [*commit.counts.values()], unresolved_at),
         *(len(cells) // 2, len(instances) // 2, len(head), delays_us, settled),
     )
-    packed = (_encode(parts)[_ARRAY_START:], _encode(_split_reads(reads))[_SMALL_ARRAY_START:])
+    packed = (_encode(parts)[_ARRAY_START:], _encode(reads))
     return [*packed, commit.commit_id, commit.lock, commit.event, *cells, *instances, *due, *head]
-
-
-def _split_reads(reads: Mapping[str, int]) -> tuple[list[str], list[int], list[str], list[int]]:
-    """Cells but ``head``, and their revisions; cells of instances, and their revisions."""
-    cells: list[str] = []
-    revisions: list[int] = []
-    instances: list[str] = []
-    instance_revisions: list[int] = []
-    for name, revision in reads.items():
-        if name[:2] == INSTANCE:
-            instances.append(name)
-            instance_revisions.append(revision)
-        elif name != HEAD:
-            cells.append(name)
-            revisions.append(revision)
-    return cells, revisions, instances, instance_revisions
 
 
 def _fields_of(writes: Mapping[str, bytes]) -> tuple[list[bytes | str], list[bytes | str]]:

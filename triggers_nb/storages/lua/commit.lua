@@ -3,8 +3,8 @@
 -- KEYS  of the session: 1 head (hash), 2 cells (hash), 3 cells of instances (hash), 4 events (stream),
 --       5 due items (hash), 6 lock (string); of its bucket: 7 index by last change (zset), 8 due items (zset),
 --       9 expiries (zset)
--- ARGV  1 values in msgpack, see below; 2 what was read, in msgpack: cells, their revisions, cells of instances, their
---       revisions; 3 commit id; 4 token of the lock; 5 event;
+-- ARGV  1 values in msgpack, see below; 2 what was read: a msgpack map of cells to revisions; 3 commit id; 4 token of
+--       the lock; 5 event;
 --       6... in turn, the name of each cell and each due item to be written and its bytes as msgpack: first cells, then
 --       those of instances, then due items; at last, the bytes of the cell "head" if it is written
 --
@@ -31,7 +31,6 @@ local uid, at_us, epoch, -- 0: the session does not exist
     counts, -- as fields of the head; at last 'unresolved' if it is looked at, but not changed
     increments,
     unresolved_at, -- its place among the counts, 0 if it is not among them
-    head_revision, -- of the cell "head", -1 if it was not read
     cells_written, instances_written, writes_head, -- how many
     delays_us, -- of the due items
     settled = cmsgpack.unpack(ARGV[1])
@@ -73,33 +72,32 @@ local is_another = exists ~= (epoch > 0) or (exists and tonumber(head[1]) ~= epo
 
 -- Whether what is there is not what was read, and {name, value, ...} of what is there.
 local function compare()
-    local cells, revisions, instances, instance_revisions = cmsgpack.unpack(ARGV[2])
-    local values = read_fields(KEYS[2], cells)
-    if head_revision >= 0 then
-        cells[#cells + 1] = 'head'
-        values[#cells] = head[6]
-        revisions[#cells] = head_revision
-    end
-    local has_moved = false
-    local found = {}
-    local beginnings = {[0] = ''} -- of a value, by revision
-    for _ = 1, 2 do
-        for i = 1, #cells do
-            local revision, value = revisions[i], values[i] or ''
-            local beginning = beginnings[revision]
-            if not beginning then
-                beginning = '\146' .. pack(revision)
-                beginnings[revision] = beginning
-            end
+    local reads = cmsgpack.unpack(ARGV[2])
+    local has_moved, found = false, {}
+    local function look_at(names, values)
+        for i = 1, #names do
+            local revision, value = reads[names[i]], values[i] or ''
+            local beginning = revision == 0 and '' or '\146' .. pack(revision)
             if sub(value, 1, #beginning) ~= beginning or (revision == 0 and value ~= '') then
                 has_moved = true
             end
             if value ~= '' then
-                found[#found + 1] = cells[i]
+                found[#found + 1] = names[i]
                 found[#found + 1] = value
             end
         end
-        cells, revisions, values = instances, instance_revisions, read_fields(KEYS[3], instances)
+    end
+    local cells, instances = {}, {}
+    for name in pairs(reads) do
+        local kind = sub(name, 1, 2) == 'i:' and instances or cells
+        if name ~= 'head' then
+            kind[#kind + 1] = name
+        end
+    end
+    look_at(cells, read_fields(KEYS[2], cells))
+    look_at(instances, read_fields(KEYS[3], instances))
+    if reads.head then
+        look_at({'head'}, {head[6]})
     end
     return has_moved, found
 end

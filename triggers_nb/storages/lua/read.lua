@@ -14,10 +14,11 @@ local steps = tonumber(ARGV[1])
 if #KEYS ~= 3 or not steps then
     return redis.error_reply('BADCALL expected 3 keys and a number of steps')
 end
-local answer = redis.call('HMGET', KEYS[1], 'epoch', 'seq')
-if not answer[1] then
+local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'head')
+if not head[1] then
     return false
 end
+local answer = {head[1], head[2]}
 
 local seen = {}
 local links
@@ -61,22 +62,22 @@ end
 local wanted = ARGV
 local first = 2
 while true do
-    local heads, cells, instances = {}, {}, {}
+    local cells, instances = {}, {}
     for i = first, #wanted do
         local name = wanted[i]
         if not seen[name] then
             seen[name] = true
-            local target = cells
             if string.sub(name, 1, 2) == 'i:' then
-                target = instances
-            elseif name == 'head' then
-                target = heads
+                instances[#instances + 1] = name
+            elseif name ~= 'head' then
+                cells[#cells + 1] = name
+            elseif head[3] then
+                answer[#answer + 1] = name
+                answer[#answer + 1] = head[3]
             end
-            target[#target + 1] = name
         end
     end
     links = {}
-    fetch(KEYS[1], heads)
     fetch(KEYS[2], cells)
     fetch(KEYS[3], instances)
     if #links == 0 then
