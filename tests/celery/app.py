@@ -21,7 +21,8 @@ from triggers_nb.task import TaskContext, TriggerTask
 
 def client() -> redis.Redis:
     never_again = Retry(NoBackoff(), 0)  # what is reported is reported once
-    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2, socket_timeout=None, retry=never_again)
+    patient = {"socket_timeout": None, "socket_connect_timeout": None}
+    return redis.Redis.from_url(os.environ["TRIGGERS_URL"], protocol=2, retry=never_again, **patient)
 
 
 def report_key(uid: str) -> str:
@@ -113,7 +114,7 @@ class Wait(TriggerTask):
 
     def _run(self, context):
         report(context)
-        client().blpop([gate_key(context.manager.storage.uid)], timeout=60)
+        client().blpop([gate_key(context.manager.storage.uid)])
         return {}
 
 
@@ -162,7 +163,8 @@ ROUTES = {"tests.Express": {"queue": "express"}}
 app = celery.Celery("tests", broker=os.environ.get("TRIGGERS_URL"))
 register_tasks(app)
 app.conf.task_routes = ROUTES
-app.conf.task_annotations = {"tests.WaitSoftly": {"soft_time_limit": 1}, "tests.WaitHard": {"time_limit": 1}}
+# Long enough for a body to begin before, on a busy machine too.
+app.conf.task_annotations = {"tests.WaitSoftly": {"soft_time_limit": 4}, "tests.WaitHard": {"time_limit": 4}}
 app.conf.worker_prefetch_multiplier = 1
 app.conf.broker_transport_options = {"visibility_timeout": float(os.environ.get("VISIBILITY_TIMEOUT_S", "3600"))}
 app.conf.beat_schedule = {RECOVER_TASK: {"task": RECOVER_TASK, "schedule": 0.5}}

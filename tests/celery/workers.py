@@ -25,7 +25,8 @@ from triggers_nb.storages.urls import open_store
 
 T = TypeVar("T")
 
-TIMEOUT_S = 60.0
+#: What does not happen within that time does not happen.
+TIMEOUT_S = 240.0
 
 ENTRY_POINTS = """\
 [triggers.managers]
@@ -67,7 +68,7 @@ class Worker:
 
     def wait_for_log(self, text: str) -> str:
         """Wait until its log says something, and return all that it says."""
-        return wait_for(lambda: said if text in (said := self.log.read_text()) else "", text)
+        return wait_for(lambda: said if text in (said := self.log.read_text(errors="replace")) else "", text)
 
     def kill(self) -> None:
         """End it and its children as a power cut would."""

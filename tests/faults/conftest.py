@@ -18,9 +18,21 @@ from tests.storages.redis_servers import RedisServer, own_redis  # noqa: F401  (
 
 @pytest.fixture(autouse=True)
 def environment(own_redis: RedisServer, distribution: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short periods, and no other server than the test's own."""
+    """No other server than the test's own, and periods so long that nothing is taken for lost which is only slow."""
     monkeypatch.setenv("TRIGGERS_URL", own_redis.url)
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "60")
+    monkeypatch.setenv("TRIGGERS_LEASE_S", "120")
+
+
+@pytest.fixture
+def short_grace(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has not started is soon handed over again: an instance perhaps several times."""
     monkeypatch.setenv("TRIGGERS_GRACE_S", "0.2")
+
+
+@pytest.fixture
+def short_lease(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is soon taken for lost: on a busy machine perhaps what runs."""
     monkeypatch.setenv("TRIGGERS_LEASE_S", "1")
 
 
@@ -49,12 +61,13 @@ def start_worker(own_redis: RedisServer, distribution: Path, tmp_path: Path) -> 
 
 @pytest.fixture
 def die(own_redis: RedisServer, distribution: Path) -> Callable[..., None]:
-    """Runs a function of `tests.faults.children` in a process that is killed in its course."""
+    """Runs a function of `tests.faults.children` in a process that is killed meanwhile; what it leaves is due soon."""
 
     def run(*arguments: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(distribution)])}
+        path = os.pathsep.join([str(ROOT), str(distribution)])
+        environment = {**os.environ, "PYTHONPATH": path, "TRIGGERS_GRACE_S": "0.2", "TRIGGERS_LEASE_S": "1"}
         command = [sys.executable, "-m", "tests.faults.children", own_redis.url, *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == -signal.SIGKILL, done.stderr
 
     return run

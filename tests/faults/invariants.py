@@ -9,7 +9,8 @@ from triggers_nb.recovery import recover
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.store import Store
 
-TIMEOUT_S = 300.0
+#: Nothing is waited for any longer after so long without anything done.
+TIMEOUT_S = 240.0
 
 
 def recover_all(store: Store, **options: object) -> Counter[str]:
@@ -21,7 +22,9 @@ def recover_all(store: Store, **options: object) -> Counter[str]:
         found = recover(store, **options)
         done.update(found)
         ThreadingTaskRunner.join_all()
-        if not found:
+        if found:
+            deadline = time.monotonic() + TIMEOUT_S
+        else:
             time.sleep(0.05)
     return done
 

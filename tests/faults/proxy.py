@@ -15,6 +15,7 @@ class Proxy:
         #: How many answers are still to be lost: the connection ends in place of each.
         self.losses = 0
         self.lost = 0
+        self._counting = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -28,15 +29,21 @@ class Proxy:
     def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                if is_answer and self.losses:
-                    self.losses -= 1
-                    self.lost += 1
+                if is_answer and self._loses():
                     break
                 target.sendall(data)
         for each in (source, target):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+    def _loses(self) -> bool:
+        with self._counting:
+            if not self.losses:
+                return False
+            self.losses -= 1
+            self.lost += 1
+            return True
 
     def close(self) -> None:
         self._listener.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 from triggers_nb.core import status as st
@@ -304,8 +305,11 @@ MAX_COOLDOWN_S: Final = 1e9
 
 def read_cooldown(stored: object) -> float:
     """Seconds of a cooldown as it is stored; 0 for what is none."""
-    is_one = isinstance(stored, (int, float)) and 0 <= stored <= MAX_COOLDOWN_S
-    return float(stored) if is_one else 0.0  # type: ignore[arg-type]
+    try:
+        seconds = float(stored) if isinstance(stored, int | float | Decimal) else 0.0
+    except (ValueError, OverflowError):  # a signalling NaN, a huge number
+        return 0.0
+    return seconds if 0 <= seconds <= MAX_COOLDOWN_S else 0.0
 
 
 #: Metadata that the record has fields for; there is no other.
