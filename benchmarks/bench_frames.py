@@ -33,7 +33,7 @@ from servers import start_server
 
 import triggers_nb as tnb
 from triggers_nb.core import transitions
-from triggers_nb.core.codec import encode_mapping, encode_value
+from triggers_nb.core.codec import encode_mapping
 from triggers_nb.core.configuration import parse_configuration
 from triggers_nb.core.events import Provenance
 from triggers_nb.core.failures import describe
@@ -52,6 +52,7 @@ CONFIGURATION = {
     for n in range(N_TASKS)
 }
 KWARGS = {"carrier": "AA", "flight": 345, "origin": "LGA", "dest": "ORD", "tailnum": "N530AA", "distance": 733}
+PLAIN = Raw(encode_mapping(KWARGS, "kwargs"))
 
 
 def look_up_plane(tailnum: str) -> int:
@@ -73,22 +74,22 @@ def make_failures() -> list[transitions.Failure]:
     return failures
 
 
-def make_commit(uid: str, chance: random.Random, failures: list[transitions.Failure]) -> Commit:
-    """One session as one commit: 20 instances, as they are after their run."""
+def make_commit(uid: str, chance: random.Random, failures: list[transitions.Failure], payload: Raw = PLAIN) -> Commit:
+    """One session as one commit: 20 instances, as they are after their run, with a payload for each trigger."""
     now_us = 1_700_000_000_000_000 + chance.randrange(10**12)
     work = Work(Slice(uid, 0, {}), "configure", now_us)
     transitions.make_session(work, "default", None)
     transitions.configure(work, parse_configuration(CONFIGURATION))
     for task in CONFIGURATION:
         for index in range(N_PER_TASK):
-            kwargs = {name: Raw(encode_mapping(KWARGS, "kwargs")) for name in CONFIGURATION[task]["after"]}
+            kwargs = dict.fromkeys(CONFIGURATION[task]["after"], payload)
             record = transitions.create(work, task, index, kwargs, ())
             for status in ("scheduled", "running"):
                 record = work.enter(record, status)
             if chance.random() < FAILED_SHARE:
                 transitions._fail(work, record, chance.choice(failures))
             else:
-                work.enter(record, "finished", metadata={"result": Raw(encode_value(KWARGS))})
+                work.enter(record, "finished", metadata={"result": payload})
     return to_commit(work, chance)
 
 
@@ -98,7 +99,7 @@ def make_small_commit(uid: str, chance: random.Random, failures: list[transition
     work = Work(Slice(uid, 0, {}), "configure", now_us)
     transitions.make_session(work, "default", None)
     transitions.configure(work, parse_configuration({"t_plane": {"after": ["scheduled"], "run": "app.Plane"}}))
-    record = transitions.create(work, "t_plane", 0, {"scheduled": Raw(encode_mapping(KWARGS, "kwargs"))}, ())
+    record = transitions.create(work, "t_plane", 0, {"scheduled": PLAIN}, ())
     for status in ("scheduled", "running"):
         record = work.enter(record, status)
     transitions._fail(work, record, chance.choice(failures))

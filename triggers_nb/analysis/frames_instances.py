@@ -19,7 +19,7 @@ from triggers_nb.analysis.selection import Statuses, codes_of, parse_age, parse_
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES, why_stuck
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value
-from triggers_nb.core.instances import TaskInstance
+from triggers_nb.core.instances import TaskInstance, read_cooldown
 from triggers_nb.core.records import (
     STAMPS,
     ConfigRecord,
@@ -36,8 +36,8 @@ from triggers_nb.storages.store import DueItem, SessionState
 
 Array = np.ndarray[Any, Any]
 
-#: How many sessions are read and decoded at once.
-BATCH: Final = 1000
+#: How many sessions are read and decoded at once: many more do not fit into the processor's cache.
+BATCH: Final = 400
 
 #: Cells that instances are read from.
 PREFIXES: Final = (rec.INSTANCE, rec.CONFIG)
@@ -180,8 +180,7 @@ class Batch:
         """Say why an instance is stuck, None if it is not."""
         status = int(self.codes[position])
         raw = self.record(position).metadata.get("cooldown")
-        cooldown = None if raw is None else decode_value(raw)
-        cooldown_s = float(cooldown) if isinstance(cooldown, (int, float)) else 0.0
+        cooldown_s = 0.0 if raw is None else read_cooldown(decode_value(raw))
         due = self.due[self.session[position]]
         return why_stuck(self.names[position], status, self.since_us(position), cooldown_s, due, now_us, older_than_us)
 
@@ -191,7 +190,7 @@ class Batch:
         columns: dict[str, Any] = {"session_uid": self.uids[self.session], "instance": self.names}
         columns |= self._plain_columns() | self._times() | self._flags(now_us)
         columns |= self._failure_columns(source)
-        columns |= self._payload_columns(source) if payloads else dict.fromkeys(PAYLOADS, [None] * n_rows)
+        columns |= self._payload_columns(source) if payloads else _no_payloads(n_rows)
         return columns | {"observed_at": np.full(n_rows, now_us)}
 
     def _plain_columns(self) -> dict[str, Any]:
@@ -334,6 +333,10 @@ def _field(rows: Sequence[InstanceRow], name: str) -> list[Any]:
 
 def _numbers(rows: Sequence[InstanceRow], name: str) -> Array:
     return np.fromiter(map(attrgetter(name), rows), dtype=np.int64, count=len(rows))
+
+
+def _no_payloads(n_rows: int) -> dict[str, Any]:
+    return {name: np.full(n_rows, None, dtype=object) for name in PAYLOADS}
 
 
 def _or_missing(moments: Array) -> Array:

@@ -21,9 +21,9 @@ T = TypeVar("T")
 #: Seconds after which a read counts as long and shows a progress bar.
 PROGRESS_AFTER_S: Final = 1.0
 
-
-#: Cells from which a batch counts as large.
+#: Cells, and bytes in them, from which a batch counts as large; decoded payloads take ten times as many.
 MAX_CELLS: Final = 50_000
+MAX_BYTES: Final = 8 * 2**20
 
 Session = tuple[str, SessionState]
 Batched = tuple[int, list[Session]]
@@ -167,15 +167,16 @@ def batches(store: Store, uids: Sequence[str], prefixes: Sequence[str], size: in
     A batch has at most `size` sessions, and ends early when it has become large.
     """
     sessions: list[tuple[str, SessionState]] = []
-    n_asked = n_cells = 0
+    n_asked = n_cells = n_bytes = 0
     for uid, state in _states(store, uids, prefixes):
         n_asked += 1
         if state is not None:
             sessions.append((uid, state))
             n_cells += len(state.cells)
-        if n_asked == size or n_cells >= MAX_CELLS:
+            n_bytes += sum([len(cell.data) for cell in state.cells.values()])
+        if n_asked == size or n_cells >= MAX_CELLS or n_bytes >= MAX_BYTES:
             yield n_asked, sessions
-            sessions, n_asked, n_cells = [], 0, 0
+            sessions, n_asked, n_cells, n_bytes = [], 0, 0, 0
     if n_asked:
         yield n_asked, sessions
 

@@ -89,7 +89,7 @@ MISSING_US: Final = np.iinfo(np.int64).min
 def build_column(dtype: str, values: Any) -> Any:
     """Build an array of one of the dtypes of this module."""
     if dtype == TEXT:
-        return pd.array(_as_objects(values), dtype=_STRING, copy=False)
+        return _build_texts(_as_objects(values))
     if dtype == MOMENT:
         moments = np.asarray(values, dtype=np.int64).view("M8[us]")
         return pd.DatetimeIndex(moments, copy=False).tz_localize("UTC")
@@ -101,13 +101,22 @@ def build_column(dtype: str, values: Any) -> Any:
     return pd.array(plain, dtype=dtype)
 
 
+def _build_texts(values: np.ndarray[Any, Any]) -> Any:
+    """Build an array of texts; pandas takes long for what is missing, and few have a parent or a failure."""
+    present = np.flatnonzero(~pd.isna(values))
+    texts = pd.array(values[present], dtype=_STRING, copy=False)
+    if len(present) == len(values):
+        return texts
+    places = np.full(len(values), -1)
+    places[present] = np.arange(len(present))
+    return texts.take(places, allow_fill=True)
+
+
 def _as_objects(values: Any) -> np.ndarray[Any, Any]:
-    if isinstance(values, np.ndarray) and values.dtype == object:
-        return values
+    if isinstance(values, np.ndarray):
+        return values.astype(object, copy=False)
     # Not np.array(): it would make a matrix of lists of equal length.
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values if len(values) else []
-    return objects
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def _columns(*described: tuple[str, str, str]) -> tuple[Column, ...]:
