@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from triggers_nb.notebook.triage import Triage
-    from triggers_nb.plan.execution import Result
+    from triggers_nb.plan.execution import Progress, Result
     from triggers_nb.plan.plan import Plan
 
 Handover = Literal["now", "defer"]
@@ -296,7 +296,7 @@ class Workspace(StoreView):
         confirm: str | None = None,
         on_error: str = "continue",
         rate: float | None = None,
-        progress: bool | None = None,
+        progress: Progress = None,
     ) -> Result:
         """Execute a plan that was made on this workspace, or on the one that this is a writable block of.
 

@@ -1,15 +1,19 @@
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import weakref
+from types import SimpleNamespace
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 import triggers_nb as tnb
-from tests.notebook.conftest import finish
+from tests.notebook.conftest import CountingManager, finish
 from triggers_nb.errors import StorageError
-from triggers_nb.notebook import live
+from triggers_nb.notebook import holds, live, surface, twin_display
 from triggers_nb.notebook.panel import SessionPanel
 from triggers_nb.notebook.triage import Triage
 
@@ -70,8 +74,6 @@ def test_a_problem_with_what_was_typed_is_kept_too_but_shown_at_the_form(panel):
 
 
 def test_what_a_hook_raises_is_shown(panel, ws, monkeypatch):
-    from tests.notebook.conftest import CountingManager
-
     monkeypatch.setattr(CountingManager, "_post_skip", lambda *args: 1 / 0)
     panel.request({"do": "open", "id": "skip"})
     panel.request({"do": "execute", "plan_id": panel.sheet["plan_id"], "form": {}})
@@ -236,3 +238,162 @@ def test_the_scripts_are_in_the_package_and_complete():
     assert ".tnb-surface" in read_styles()
     for address in ("http://", "https://", "@import", "url("):
         assert address not in read_styles()
+
+
+class StepByStep(CountingManager):
+    """Replays when a test lets it."""
+
+    begun, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def _post_replay(self, task_instance):
+        self.begun.release()
+        assert self.go.acquire(timeout=60)
+
+
+@pytest.fixture
+def slow_triage(ws, monkeypatch):
+    monkeypatch.setattr(surface, "TELL_EVERY_S", 0.0)
+    slow = tnb.connect(ws.url, manager=StepByStep, allow_manager_change=True)
+    with slow.triage() as triage:
+        triage.request({"do": "open", "id": "replay"})
+        triage.request({"do": "execute", "plan_id": triage.sheet["plan_id"], "form": {}})
+        assert StepByStep.begun.acquire(timeout=20)
+        yield triage
+        StepByStep.go.release(10)
+    StepByStep.begun, StepByStep.go = threading.Semaphore(0), threading.Semaphore(0)
+    finish()
+
+
+def test_a_bulk_action_shows_how_far_it_is_and_its_outcome(slow_triage):
+    triage = slow_triage
+    assert (triage.progress["done"], triage.progress["total"]) == (0, 3)
+    StepByStep.go.release()
+    wait_until(lambda: triage.progress["done"] == 1)
+    assert triage.progress["said"] == "1 done"
+
+    StepByStep.go.release(2)
+    wait_until(lambda: triage.progress == {})
+    assert triage.last["said"] == "3 done"
+    assert triage.sheet == {}
+
+
+def test_a_bulk_action_can_be_stopped_after_the_step_that_is_being_done(slow_triage, ws):
+    triage = slow_triage
+    triage.request({"do": "stop"})
+    StepByStep.go.release()
+    wait_until(lambda: triage.progress == {})
+
+    assert triage.last["said"] == "1 done, 2 not done"
+    assert not triage.last["is_clean"]
+    assert triage.last["wrong"] == []
+    assert len(ws.instances(status="replayed")) == 1
+    assert triage.tabs[0]["refused"] == ""
+
+
+def test_while_a_bulk_action_is_under_way_nothing_else_is_begun_but_one_can_look_around(slow_triage):
+    triage = slow_triage
+    plan_id, number = triage.sheet["plan_id"], triage.sheet["number"]
+    assert all("under way" in tab["refused"] for tab in triage.tabs)
+
+    for message in ({"do": "execute", "plan_id": plan_id, "form": {}}, {"do": "cancel"}, {"do": "check", "on": False}):
+        triage.request(message)
+    triage.request({"do": "form", "number": number, "form": {"patch": "{"}})
+    assert triage.error == ""
+    triage.request({"do": "open", "id": "skip"})
+    assert "under way" in triage.error
+    triage.request({"do": "select", "id": "flight-N3\nt_identify#0"})
+    assert "N3" in triage.detail
+
+    assert triage.sheet["plan_id"] == plan_id
+    StepByStep.go.release(3)
+    wait_until(lambda: triage.progress == {})
+    assert triage.last["said"] == "3 done"
+
+
+def test_closing_ends_a_bulk_action_after_its_step(slow_triage, ws):
+    threading.Timer(0.05, StepByStep.go.release).start()
+    slow_triage.close()
+
+    assert not [thread for thread in threading.enumerate() if thread.name == "triggers-nb-action"]
+    assert len(ws.instances(status="replayed")) == 1
+
+
+def test_a_bulk_action_that_is_refused_leaves_the_sheet_as_it_was(ws):
+    with ws.triage() as triage:
+        triage.request({"do": "open", "id": "skip"})
+        triage.request({"do": "execute", "plan_id": triage.sheet["plan_id"], "form": {}})
+        wait_until(lambda: triage.progress == {})
+
+        assert "ConfirmationRequired" in triage.error
+        assert triage.sheet["kind"] == "skip"
+        triage.request({"do": "execute", "plan_id": triage.sheet["plan_id"], "form": {}, "confirm": "memory"})
+        wait_until(lambda: triage.progress == {})
+        assert triage.last["said"] == "3 done"
+        assert triage.error == ""
+
+
+@pytest.mark.parametrize("make", [lambda ws: ws["flight-N1"].panel(), lambda ws: ws.triage()])
+def test_what_nobody_can_reach_any_more_leaves_nothing_behind(ws, make):
+    gc.collect()
+    before = set(_instances)
+    widget = make(ws)
+    widget._repr_mimebundle_()
+    known = weakref.ref(widget)
+
+    del widget
+    gc.collect()
+
+    assert known() is None
+    assert set(_instances) == before
+    wait_until(lambda: threads() == [])
+
+
+def test_what_a_page_shows_lives_without_a_variable_until_it_is_shown_no_more(ws, monkeypatch):
+    monkeypatch.setattr(holds, "has_pages", lambda: True)
+    panel = ws["flight-N1"].panel()
+    panel._repr_mimebundle_()
+    panel.request({"do": "seen", "view": "a"})
+    known, receive = weakref.ref(panel), panel.comm._msg_callback
+    del panel
+    gc.collect()
+    assert known() is not None
+
+    message = {"do": "left", "view": "a"}  # the page is loaded again, and may show it again
+    for request in (message, {"do": "seen", "view": "b", "gone": ["a"]}, {"do": "open", "id": "skip"}):
+        receive({"content": {"data": {"method": "custom", "content": request}}, "buffers": []})
+    assert known().sheet["kind"] == "skip"
+    wait_until(lambda: len(threads()) == 1)
+
+    receive({"content": {"data": {"method": "custom", "content": {"do": "unseen", "view": "b"}}}, "buffers": []})
+    gc.collect()
+    assert known() is None
+    wait_until(lambda: threads() == [])
+
+
+def test_the_twin_is_replaced_once_something_has_changed_at_a_bounded_rate(ws, monkeypatch):
+    monkeypatch.setattr(twin_display, "has_pages", lambda: True)
+    shown = []
+    for name in ("display", "update_display"):
+        monkeypatch.setattr(twin_display, name, lambda data, **options: shown.append(data["text/plain"]))
+    clock = [100.0]
+    monkeypatch.setattr(twin_display, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    with ws["flight-N1"].panel() as panel:
+        panel._display.show()
+        panel.note_alive()
+        assert len(shown) == 1
+        ws["flight-N1"].skip("t_identify#0")
+        panel.refresh()
+        panel.note_alive()
+        assert len(shown) == 1
+        clock[0] += 5.0
+        panel.note_alive()
+        panel.note_alive()
+        assert len(shown) == 2
+        assert "1 skipped" not in shown[0]
+        assert "1 skipped" in shown[1]
+        assert "as of 20" in shown[1]
+        ws["flight-N1"].fire("finalized")
+        finish()
+        panel.refresh()
+    assert len(shown) == 3  # the last state is there at once when it is closed
+    assert "1 finished" in shown[2]

@@ -231,6 +231,24 @@ def test_a_bulk_shows_progress_and_a_single_change_does_not(capsys):
     assert "step" in capsys.readouterr().err
 
 
+def test_what_follows_a_bulk_is_told_each_outcome_and_can_end_it(capsys):
+    ws = make_fleet(21)
+    told = []
+
+    def follow(done):
+        told.append((done.target, done.outcome))
+        if len(told) == 3:
+            raise KeyboardInterrupt
+
+    result = ws.plan.replay(ws.failures()).execute(progress=follow)
+
+    assert told == [("t_import#0", "done")] * 3
+    assert result.was_interrupted
+    assert result.counts == {"done": 3, "not done": 18}
+    assert len(ws.instances(status="replayed")) == 3
+    assert capsys.readouterr().err == ""
+
+
 class Interrupting(TriggerManager):
     """Interrupts the process in the hook of the third replay, as the kernel's ■ does."""
 

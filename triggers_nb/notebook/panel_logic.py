@@ -297,7 +297,7 @@ class PanelLogic(SurfaceLogic):
 
     def refusals(self) -> dict[str, str]:
         """Why each action cannot be taken now; empty: it can."""
-        common = refusal(self.session.workspace) or self._own_refusal()
+        common = refusal(self.session.workspace) or self.busy() or self._own_refusal()
         if common or self.moment is None:
             return dict.fromkeys(("replay", "skip", "update", "resolve_logs", "fire"), common or "there is no session")
         instance = self.moment.instances.get(self.current or "")

@@ -12,13 +12,12 @@ from triggers_nb.errors import PlanUsed, TriggersError, suggest
 from triggers_nb.journal import python_line
 from triggers_nb.notebook.patches import JsonProblem, Patch, parse_object, parse_patch
 from triggers_nb.notebook.previews import difference_html, not_simulated, preview_html
+from triggers_nb.notebook.runs import Executed, Run
 from triggers_nb.plan.builders import SessionPlanner
 from triggers_nb.redaction import Redactor
-from triggers_nb.render.plans import counts_text
 from triggers_nb.render.wording import escaped, listing, plural
 
 if TYPE_CHECKING:
-    from triggers_nb.plan.execution import Result
     from triggers_nb.plan.plan import Plan
     from triggers_nb.workspace import Workspace
 
@@ -63,19 +62,6 @@ class Incomplete(ValueError):
     """Raised while a form does not say yet what is to be done."""
 
 
-class Executed(msgspec.Struct, frozen=True, kw_only=True):
-    """The last action."""
-
-    python: str
-    #: ``130 done``.
-    said: str
-    is_clean: bool
-    #: What went wrong, one line a target.
-    wrong: tuple[str, ...] = ()
-    #: How many more went wrong.
-    n_more: int = 0
-
-
 class Sheet:
     """The action that is being prepared, if any.
 
@@ -97,6 +83,8 @@ class Sheet:
         self.warning = self.hint = ""
         self._preview = self._difference = ""
         self._hooks: list[str] = []
+        #: The execution that is under way: until it is over, the sheet stays as it is.
+        self.run: Run | None = None
         #: Distinguishes sheets, so that a front end knows when to make its form anew.
         self.number = 0
 
@@ -118,17 +106,23 @@ class Sheet:
 
     def retarget(self, targets: Targets) -> None:
         """Aim the open action at other targets; what was typed stays."""
+        if self.run is not None:
+            return
         self.targets = targets
         self.update(self.form)
 
     def close(self) -> None:
         """Put the action away."""
+        if self.run is not None:
+            return
         self.number += 1
         self.kind, self.targets, self.form = "", None, {}
         self._forget()
 
     def update(self, form: Form) -> None:
         """Make the plan that the form describes, and try it out. What is wrong with it becomes `problem`."""
+        if self.run is not None:
+            return
         assert self.targets is not None
         self._forget()
         self.form = {**self.form, **form}
@@ -146,25 +140,35 @@ class Sheet:
         self.warning = self._warn()
         self.plan = plan
 
-    def execute(self, plan_id: str, form: Form, reason: str, confirm: str) -> tuple[Executed, Result]:
-        """Execute the plan that was previewed, once.
+    def begin(self, plan_id: str, form: Form, reason: str, confirm: str) -> Run:
+        """Begin to execute the plan that was previewed, once; `finish` has to follow.
 
         Raises
         ------
         PlanUsed
             If that plan is not the one that is shown (any more), or the form was changed since.
-        ReadOnlyError, ConfirmationRequired
-            If the workspace does not allow it. The plan can still be executed.
         """
         plan = self.plan
-        if plan is None or plan.plan_id != plan_id:
+        if plan is None or plan.plan_id != plan_id or self.run is not None:
             raise PlanUsed("this plan is not the one that is shown any more: nothing was done")
         if any(self.form.get(name) != value for name, value in form.items()):
             raise PlanUsed("the form has been changed since the preview: nothing was done. Preview it again")
         python = self._python(reason or None, confirm or None)
-        result = plan.execute(reason=reason or None, confirm=confirm or None, progress=False)
+        self.run = Run(plan, python, reason, confirm, self.redactor)
+        return self.run
+
+    def finish(self, run: Run) -> Executed:
+        """Put the action away, now that it is done.
+
+        Raises
+        ------
+        ReadOnlyError, ConfirmationRequired
+            If the workspace does not allow it. The plan can still be executed.
+        """
+        self.run = None
+        executed = run.executed()
         self.close()
-        return self._executed(python, result), result
+        return executed
 
     def state(self) -> dict[str, Any]:
         """What the front end shows; empty if no action is open."""
@@ -242,17 +246,6 @@ class Sheet:
             given = {"status": form["status"], "metadata": parse_object(form["metadata"])}
             given |= {"cascade": form["cascade"], "cascade_kwargs": parse_object(form["cascade_kwargs"])}
         return ", ".join(f"{key}={show(value)!r}" for key, value in given.items() if value)
-
-    def _executed(self, python: str, result: Result) -> Executed:
-        wrong = [row for row in result.rows if row.outcome != "done" or row.error]
-        lines = [f"{row.session_uid} {row.target}: {row.outcome}: {row.error or ''}" for row in wrong]
-        return Executed(
-            python=python,
-            said=counts_text(result.counts),
-            is_clean=not wrong,
-            wrong=tuple(self.redactor.text(line) for line in lines[:5]),
-            n_more=max(len(lines) - 5, 0),
-        )
 
 
 def said_error(error: BaseException, redactor: Redactor) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from triggers_nb.analysis.reading import Source
-from triggers_nb.notebook.sheets import ACTIONS, Executed, Sheet, Targets
+from triggers_nb.notebook.runs import Executed, Run
+from triggers_nb.notebook.sheets import ACTIONS, Sheet, Targets
 from triggers_nb.redaction import Redactor
 from triggers_nb.render.wording import listing
 from triggers_nb.session_views import SessionView
@@ -58,7 +59,7 @@ class SurfaceLogic:
             If there is no such request.
         """
         request = str(message.get("do"))
-        if request not in (*self.requests, "open", "form", "execute", "cancel"):
+        if request not in (*self.requests, "open", "form", "execute", "stop", "cancel"):
             raise ValueError(f"no request {request!r}")
         getattr(self, f"_do_{request}")(message)
 
@@ -86,20 +87,49 @@ class SurfaceLogic:
         self.sheet.open(kind, self.targets(kind))
 
     def _do_form(self, message: Mapping[str, Any]) -> None:
-        if message.get("number") == self.sheet.number and self.sheet.kind:
+        if message.get("number") == self.sheet.number and self.sheet.kind and self.sheet.run is None:
             self._refuse(self.sheet.kind)
             self.sheet.update(message["form"])
 
     def _do_execute(self, message: Mapping[str, Any]) -> None:
+        run = self.begin(message)
+        if run is not None:
+            try:
+                run.execute()
+            finally:
+                self.sheet.run = None
+            self.finish(run)
+
+    def begin(self, message: Mapping[str, Any]) -> Run | None:
+        """Begin to execute the plan that is shown; None for a second click on what has been done, or is shown no more.
+
+        Raises
+        ------
+        ValueError, PlanUsed, ReadOnlyError
+            If it cannot be executed now.
+        """
         plan = self.sheet.plan
-        if plan is None or plan.plan_id != message.get("plan_id"):
-            return  # a second click on what has been done, or is not shown any more
+        if self.sheet.run is not None or plan is None or plan.plan_id != message.get("plan_id"):
+            return None
         self._refuse(self.sheet.kind)
         form, reason, confirm = message.get("form", {}), message.get("reason", ""), message.get("confirm", "")
-        self.executed, result = self.sheet.execute(plan.plan_id, form, str(reason), str(confirm))
-        self.after(result)
-        for error in result.errors:
+        return self.sheet.begin(plan.plan_id, form, str(reason), str(confirm))
+
+    def finish(self, run: Run) -> None:
+        """Note what has become of an execution, and raise what it has raised."""
+        self.executed = self.sheet.finish(run)
+        assert run.result is not None
+        self.after(run.result)
+        for error in run.result.errors:
             raise error
+
+    def _do_stop(self, message: Mapping[str, Any]) -> None:
+        if self.sheet.run is not None:
+            self.sheet.run.stop()
+
+    def busy(self) -> str:
+        """Why no other action can be taken while one is under way; empty: none is."""
+        return "an action is under way: wait for its end, or stop it" if self.sheet.run is not None else ""
 
     def _do_cancel(self, message: Mapping[str, Any]) -> None:
         self.sheet.close()

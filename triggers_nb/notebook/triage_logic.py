@@ -240,7 +240,10 @@ class TriageLogic(SurfaceLogic):
         """Why each action cannot be taken now; empty: it can."""
         frame = self.checked
         common = (
-            refusal(self.workspace) or ("" if len(frame) else "no instance is selected") or self._manager_missing(frame)
+            refusal(self.workspace)
+            or self.busy()
+            or ("" if len(frame) else "no instance is selected")
+            or self._manager_missing(frame)
         )
         if common:
             return dict.fromkeys(ACTIONS, common)

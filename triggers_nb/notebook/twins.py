@@ -14,7 +14,7 @@ from triggers_nb.render.wording import plural, printable
 
 if TYPE_CHECKING:
     from triggers_nb.notebook.panel_logic import PanelLogic
-    from triggers_nb.notebook.sheets import Executed
+    from triggers_nb.notebook.runs import Executed
     from triggers_nb.notebook.triage_logic import TriageLogic
 
 #: Most rows of a table in a twin.
@@ -47,7 +47,7 @@ def panel_twin(panel: PanelLogic) -> dict[str, str]:
     graph = moment.graph("task")
     board = Board(
         title=uid,
-        about=f"session panel · {panel.workspace.url} · {moment_text(datetime.now(UTC))}",
+        about=f"session panel · {panel.workspace.url} · as of {moment_text(datetime.now(UTC))}",
         tag=panel.workspace.env,
         counts=status_counts(moment.state.counts),
         said=tuple(said),
@@ -72,7 +72,7 @@ def triage_twin(triage: TriageLogic) -> dict[str, str]:
         parts.append(Table(caption="Instances of the first group", columns=columns, rows=members[:MAX_ROWS], more=more))
     board = Board(
         title="Triage",
-        about=f"{triage.bar()['about']} · {moment_text(datetime.now(UTC))}",
+        about=f"{triage.bar()['about']} · as of {moment_text(datetime.now(UTC))}",
         tag=triage.workspace.env,
         counts=triage.counts(),
         said=() if groups else ("Nothing has failed.",),

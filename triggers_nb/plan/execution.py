@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,6 +31,9 @@ PROGRESS_FROM = 20
 #: How many of a session's last events are searched for a change that an interrupt has cut off.
 MAX_SEARCHED = 50
 
+#: Whether a bar is shown (None: if there are many steps), or what is called with the outcome of each step.
+Progress = bool | Callable[[Done], object] | None
+
 
 def execute(
     workspace: Workspace,
@@ -40,7 +43,7 @@ def execute(
     confirm: str | None,
     on_error: str,
     rate: float | None,
-    progress: bool | None,
+    progress: Progress,
 ) -> Result:
     """Execute a plan in a workspace; see ``Plan.execute``."""
     _check(workspace, plan, reason, on_error, rate)
@@ -71,9 +74,9 @@ def _check(workspace: Workspace, plan: Plan, reason: object, on_error: str, rate
     refuse_in_trial(None, workspace.url)
 
 
-def _shown(actions: Sequence[Action], progress: bool | None) -> Iterator[Action]:
+def _shown(actions: Sequence[Action], progress: Progress) -> Iterator[Action]:
     show = len(actions) >= PROGRESS_FROM if progress is None else progress
-    if not show:
+    if not show or callable(progress):
         yield from actions
         return
     from tqdm.auto import tqdm
@@ -111,7 +114,7 @@ class _Execution:
         #: The manager of the last step, for the next one of the same session.
         self.manager: TriggerManager | None = None
 
-    def all_steps(self, stops: bool, rate: float | None, progress: bool | None) -> bool:
+    def all_steps(self, stops: bool, rate: float | None, progress: Progress) -> bool:
         """Do all steps in order; whether they were interrupted."""
         was_interrupted = False
         actions = self.plan.actions
@@ -120,6 +123,8 @@ class _Execution:
                 for action in _paced(_shown(actions, progress), rate):
                     with interrupts.put_off():
                         self.step(action)
+                    if callable(progress):
+                        progress(self.rows[-1])
                     if self.is_unwritten or (stops and not self.rows[-1].is_clean):
                         break
             except KeyboardInterrupt:

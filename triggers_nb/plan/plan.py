@@ -23,7 +23,7 @@ from triggers_nb.storages.store import Store
 if TYPE_CHECKING:
     import pandas as pd
 
-    from triggers_nb.plan.execution import Result
+    from triggers_nb.plan.execution import Progress, Result
     from triggers_nb.workspace import Workspace
 
 #: How many instances a preview runs for each session.
@@ -189,7 +189,7 @@ class Plan(Described):
         confirm: str | None = None,
         on_error: str = "continue",
         rate: float | None = None,
-        progress: bool | None = None,
+        progress: Progress = None,
     ) -> Result:
         """Make exactly these changes, through the sessions' own managers.
 
@@ -203,8 +203,9 @@ class Plan(Described):
             ``"continue"`` or ``"stop"`` after a step that failed.
         rate : float, optional
             Most steps a second.
-        progress : bool, optional
-            Whether to show a progress bar; None: for 20 steps or more.
+        progress : bool or callable, optional
+            Whether to show a progress bar; None: for 20 steps or more. A callable is given each step's `Done` instead;
+            a ``KeyboardInterrupt`` that it raises ends the execution.
 
         Returns
         -------

@@ -96,16 +96,47 @@ function sheetOf(model, send) {
       ask: make("button", { type: "button", class: "tnb-button", click: ask }, "Preview"),
       go: make("button", { type: "button", class: "tnb-button tnb-primary", click: execute }, ""),
     };
+    parts.buttons = make("div", { class: "tnb-buttons" }, parts.ask, parts.go,
+      make("button", { type: "button", class: "tnb-button", click: () => send({ do: "cancel" }) }, "Cancel"));
+    parts.run = runOf();
     parts.ask.hidden = sheet.typed;
     const fields = sheet.fields.map(fieldOf);
     const form = make("div", { class: "tnb-form" }, make("div", { class: "tnb-fields" }, ...fields), parts.difference);
     root.replaceChildren(form, parts.problem, parts.warning, parts.preview, parts.hooksLine,
-      make("div", { class: "tnb-end" }, make("label", {}, "reason ", reason), parts.confirmLine),
-      make("div", { class: "tnb-buttons" }, parts.ask, parts.go,
-        make("button", { type: "button", class: "tnb-button", click: () => send({ do: "cancel" }) }, "Cancel")));
+      make("div", { class: "tnb-end" }, make("label", {}, "reason ", reason), parts.confirmLine), parts.buttons, parts.run.root);
     for (const field of sheet.fields) if (field.kind === "trigger" && field.value) suggest(field);
     showConditional();
-    focusFirst();
+    showProgress();
+    if (!model.get("progress").total) focusFirst();
+  }
+
+  /** How far a bulk action is. */
+  function runOf() {
+    const bar = make("progress", { "aria-label": "steps done" });
+    const text = make("span", { class: "tnb-rtext", role: "status" });
+    const stop = make("button", { type: "button", class: "tnb-button", click: () => send({ do: "stop" }) }, "Stop");
+    const wrong = make("div", {});
+    return { root: make("div", { class: "tnb-run", tabindex: "-1", hidden: true }, make("div", { class: "tnb-rline" }, bar, text, stop), wrong), bar, text, stop, wrong };
+  }
+
+  function showProgress() {
+    if (!parts || number === null) return;
+    const run = model.get("progress");
+    const isOn = Boolean(run.total);
+    const hadFocus = parts.buttons.contains(document.activeElement);
+    parts.buttons.hidden = isOn;
+    parts.run.root.hidden = !isOn;
+    for (const input of root.querySelectorAll("input, textarea, select, .tnb-trigger")) input.disabled = isOn;
+    if (!isOn) return;
+    const { bar, text, stop, wrong } = parts.run;
+    bar.max = run.total;
+    bar.value = run.done;
+    text.textContent = `${NUMBER.format(run.done)} of ${NUMBER.format(run.total)}${run.said ? ` · ${run.said}` : ""}`;
+    stop.textContent = run.stopping ? "Stopping…" : "Stop";
+    stop.disabled = run.stopping;
+    wrong.replaceChildren(...run.wrong.map((line) => make("div", { class: "tnb-wrong" }, line)),
+      ...(run.n_more ? [make("div", { class: "tnb-wrong" }, `… and ${plural(run.n_more, "more")}`)] : []));
+    if (hadFocus) parts.run.root.focus({ preventScroll: true }); // not on Stop: the key that has begun it may be hit twice
   }
 
   /** Go on where something can be typed or chosen; in a patch, between its inner braces. */
@@ -177,5 +208,5 @@ function sheetOf(model, send) {
     showButton();
   }
 
-  return { root, show, settle };
+  return { root, show, settle, showProgress };
 }

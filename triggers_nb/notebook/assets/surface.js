@@ -1,4 +1,7 @@
-const SILENT_S = 15;
+const SILENT_S = 10;
+
+/** Views of this window that are gone: one that goes with its notebook cannot tell the kernel any more; the next one does. */
+const GONE = (window[Symbol.for("triggers-nb gone views")] ||= new Set());
 
 async function childOf(model, name, place) {
   const reference = model.get(name);
@@ -14,6 +17,7 @@ async function render({ model, el }) {
   let sent = 0; // requests of this view that have not been answered
   let sentAt = 0;
   let handled = model.get("handled");
+  let isGone = false; // the kernel
 
   const stops = [];
 
@@ -55,16 +59,31 @@ async function render({ model, el }) {
     const now = model.get("live");
     const quiet = (Date.now() - now.at) / 1000;
     const isWaiting = sent > 0 && Date.now() - sentAt > 600;
-    let state = now.state;
-    let text = { live: "live", paused: "paused", lost: "storage not reached", stopped: "stopped", waiting: "starting" }[state] || state;
+    let state = isGone ? "gone" : now.state;
+    let text = { live: "live", paused: "paused", lost: "storage not reached", stopped: "stopped", waiting: "starting", gone: "the kernel has ended: run the cell again" }[state] || state;
     if (state === "live" && quiet > SILENT_S) { state = "silent"; text = `no word from the kernel for ${ageOf(now.at)}`; }
     else if (state === "live" || state === "lost") text += `, ${ageOf(now.at)} ago`;
-    if (isWaiting) text += " · waiting for the kernel…";
+    if (isWaiting && !isGone) text += " · waiting for the kernel…";
     live.className = `tnb-state tnb-is-${state}`;
     if (live.textContent !== text) live.textContent = text;
     live.title = now.note || momentOf(now.at);
     pause.textContent = now.state === "paused" ? "Resume" : "Pause";
-    pause.hidden = now.state === "stopped";
+    pause.hidden = isGone || now.state === "stopped";
+  }
+
+  /** A kernel that was shut down or restarted knows nothing of this widget any more. */
+  function look() {
+    const kernel = model.widget_manager.kernel; // JupyterLab's and Notebook's; elsewhere its silence has to do
+    if (kernel !== undefined && (!kernel || kernel.isDisposed || ["dead", "terminating", "restarting", "autorestarting"].includes(kernel.status))) end();
+    showLive();
+  }
+
+  function end() {
+    if (isGone) return;
+    isGone = true;
+    root.classList.add("tnb-dead");
+    showLive();
+    showTabs();
   }
 
   function showTabs() {
@@ -72,8 +91,8 @@ async function render({ model, el }) {
     const focused = tabs.contains(document.activeElement) ? document.activeElement.dataset.kind : null;
     tabs.replaceChildren(...model.get("tabs").map((tab) => make("button", {
       class: "tnb-tab", role: "tab", "data-kind": tab.kind, "aria-selected": String(tab.kind === open),
-      "aria-disabled": tab.refused ? "true" : undefined, title: tab.refused || tab.title,
-      click: () => { if (!tab.refused) send({ do: "open", id: tab.kind }); },
+      "aria-disabled": isGone || tab.refused ? "true" : undefined, title: isGone ? "the kernel has ended" : tab.refused || tab.title,
+      click: () => { if (!isGone && !tab.refused) send({ do: "open", id: tab.kind }); },
     }, tab.label)));
     if (focused) tabs.querySelector(`[data-kind="${focused}"]`)?.focus({ preventScroll: true });
   }
@@ -120,12 +139,21 @@ async function render({ model, el }) {
   stops.push(
     watch(model, ["bar"], showBar), watch(model, ["live"], showLive), watch(model, ["last"], showLast),
     watch(model, ["error"], showError), watch(model, ["detail"], showDetail), watch(model, ["tabs", "sheet"], showTabs),
-    watch(model, ["sheet"], sheet.show), watch(model, ["handled"], noteHandled),
+    watch(model, ["sheet"], sheet.show), watch(model, ["progress"], sheet.showProgress), watch(model, ["handled"], noteHandled),
   );
   for (const show of [showBar, showLive, showLast, showError, showDetail, showTabs, sheet.show]) show();
-  const clock = setInterval(showLive, 1000);
-  model.send({ do: "seen", view });
+  const clock = setInterval(look, 1000);
+  const leave = () => model.send({ do: "left", view });
+  const comeBack = (event) => { if (event.persisted) appear(); };
+  window.addEventListener("pagehide", leave);
+  window.addEventListener("pageshow", comeBack);
+  model.on("comm_live_update", end);
+  appear();
   await Promise.all([childOf(model, "table", table), ...(kind === "panel" ? [childOf(model, "graph", graph)] : [])]);
+
+  function appear() {
+    model.send({ do: "seen", view, gone: [...GONE] });
+  }
 
   function noteHandled() {
     sent = Math.max(0, sent - (model.get("handled") - handled));
@@ -214,6 +242,10 @@ async function render({ model, el }) {
   return () => {
     stops.forEach((stop) => stop());
     clearInterval(clock);
+    window.removeEventListener("pagehide", leave);
+    window.removeEventListener("pageshow", comeBack);
+    model.off("comm_live_update", end);
+    GONE.add(view);
     model.send({ do: "unseen", view });
   };
 }
