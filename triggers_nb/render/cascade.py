@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import graphlay
@@ -11,6 +11,7 @@ from triggers_nb.analysis.graph import order_counts
 from triggers_nb.analysis.graph_collapse import LIMIT, collapse
 from triggers_nb.render.cascade_edges import EDGE_RULES, ROLE_WORDS, draw_edge
 from triggers_nb.render.cascade_nodes import NODE_RULES, Box, clip_paths, draw_node, fact_of, measure
+from triggers_nb.render.cascade_rows import Laid, fold
 from triggers_nb.render.figure import Drawing, Point, frame
 from triggers_nb.render.legend import Entry, draw_legend, role_entry, status_entry
 from triggers_nb.render.theme import Theme, style_of
@@ -128,7 +129,9 @@ def _degree(graph: Graph, key: str) -> int:
     return max(graph.in_degree(key), graph.out_degree(key))
 
 
-def _lay_out(boxes: list[Box], edges: list[EdgeKey]) -> tuple[dict[str, Point], list[list[Point]], float, float]:
+def _lay_out(
+    boxes: list[Box], edges: list[EdgeKey]
+) -> tuple[dict[str, Point], Sequence[Sequence[Point]], float, float]:
     """Return the upper left corner of each node, the way of each edge, and the size of it all."""
     if not boxes:
         return {}, [], 0.0, 0.0
@@ -140,22 +143,34 @@ def _lay_out(boxes: list[Box], edges: list[EdgeKey]) -> tuple[dict[str, Point], 
         request.edge(index[source], index[target])
     layout = graphlay.layout(request, options=_LAYOUT)
     ways = [[(point["x"], point["y"]) for point in edge["points"]] for edge in layout.edges]
-    corners = [
-        (node["center"]["x"] - box.width / 2, node["center"]["y"] - box.height / 2)
-        for node, box in zip(layout.nodes, boxes, strict=True)
+    rects = [
+        (x - box.width / 2, y - box.height / 2, x + box.width / 2, y + box.height / 2)
+        for x, y, box in (
+            (node["center"]["x"], node["center"]["y"], box) for node, box in zip(layout.nodes, boxes, strict=True)
+        )
     ]
-    xs = [x for way in ways for x, _ in way] + [
-        x for (x, _), box in zip(corners, boxes, strict=True) for x in (x, x + box.width)
-    ]
-    ys = [y for way in ways for _, y in way] + [
-        y for (_, y), box in zip(corners, boxes, strict=True) for y in (y, y + box.height)
-    ]
-    dx, dy = _MARGIN - min(xs), _MARGIN - min(ys)
-    places = {box.key: (x + dx, y + dy) for box, (x, y) in zip(boxes, corners, strict=True)}
-    return places, [[(x + dx, y + dy) for x, y in way] for way in ways], max(xs) - min(xs), max(ys) - min(ys)
+    laid = _in_corner(fold(_in_corner(Laid(rects=rects, ways=ways)), _MARGIN))
+    places = {box.key: (rect[0], rect[1]) for box, rect in zip(boxes, laid.rects, strict=True)}
+    points = _points(laid)
+    return places, laid.ways, max(x for x, _ in points) - _MARGIN, max(y for _, y in points) - _MARGIN
 
 
-def _draw(graph: Graph, boxes: list[Box], places: Mapping[str, Point], ways: Mapping[EdgeKey, list[Point]]) -> str:
+def _in_corner(laid: Laid) -> Laid:
+    """Leave the margin at the left and above, and no more."""
+    points = _points(laid)
+    dx, dy = _MARGIN - min(x for x, _ in points), _MARGIN - min(y for _, y in points)
+    return Laid(
+        rects=[(left + dx, top + dy, right + dx, bottom + dy) for left, top, right, bottom in laid.rects],
+        ways=[[(x + dx, y + dy) for x, y in way] for way in laid.ways],
+    )
+
+
+def _points(laid: Laid) -> list[Point]:
+    corners = [corner for rect in laid.rects for corner in ((rect[0], rect[1]), (rect[2], rect[3]))]
+    return corners + [point for way in laid.ways for point in way]
+
+
+def _draw(graph: Graph, boxes: list[Box], places: Mapping[str, Point], ways: Mapping[EdgeKey, Sequence[Point]]) -> str:
     """Return nodes above edges, and edges that are satisfied above those that are not."""
     order = sorted(ways, key=lambda edge: graph.edges[edge]["satisfied"])
     edges = "".join(draw_edge(*edge, graph.edges[edge]["satisfied"], ways[edge]) for edge in order)
