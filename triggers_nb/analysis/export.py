@@ -19,7 +19,7 @@ from triggers_nb.analysis.schema import COUNT, EVENTS, FLAG, INSTANCES, MOMENT, 
 from triggers_nb.analysis.selection import Selection, chunks
 from triggers_nb.core.records import from_us
 from triggers_nb.core.work import STATUS_COUNT
-from triggers_nb.errors import brief
+from triggers_nb.errors import StorageError, brief
 from triggers_nb.storages.store import Summary
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _portions(summaries: Iterable[Summary]) -> Iterator[tuple[date, list[Summary
     portion: list[Summary] = []
     day, n_instances = date.min, 0
     for summary in summaries:
-        own_day = from_us(summary.modified_us).date()
+        own_day = _day_of(summary)
         n = sum(count for name, count in summary.counts.items() if name.startswith(STATUS_COUNT))
         if portion and (own_day != day or n_instances + n > MAX_INSTANCES or len(portion) == BATCH):
             yield day, portion
@@ -101,6 +101,14 @@ def _portions(summaries: Iterable[Summary]) -> Iterator[tuple[date, list[Summary
         day, n_instances = own_day, n_instances + n
     if portion:
         yield day, portion
+
+
+def _day_of(summary: Summary) -> date:
+    """The day of a session's last change; the first of all days for one that is damaged."""
+    try:
+        return from_us(summary.modified_us).date()
+    except StorageError:
+        return date.min
 
 
 def _write(source: Source, writer: _Writer, day: date, summaries: list[Summary], *, payloads: bool) -> None:

@@ -13,7 +13,7 @@ from triggers_nb.analysis.frames_events import event_columns, read_events_of
 from triggers_nb.analysis.frames_failures import failure_frames
 from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted, instance_frames
 from triggers_nb.analysis.frames_sessions import session_columns, task_columns, trigger_columns
-from triggers_nb.analysis.reading import Source, batches, collect, cut, warn_interrupted
+from triggers_nb.analysis.reading import Session, Source, batches, collect, cut, read_apart, warn_interrupted
 from triggers_nb.analysis.schema import EVENTS, FAILURES, INSTANCES, SESSIONS, STUCK, TASKS, TRIGGERS
 from triggers_nb.analysis.selection import Selection, check_limit, parse_age
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES
@@ -113,10 +113,14 @@ def event_frames(
 
 def _stuck_frames(source: Source, uids: Sequence[str], older_than_us: int) -> Iterator[tuple[int, pd.DataFrame]]:
     for n_read, sessions in batches(source.store, uids, PREFIXES, BATCH):
-        now_us = source.store.now_us()
-        batch = Batch(sessions, Wanted(codes=STUCK_CODES))
-        why = [batch.why_stuck(position, now_us, older_than_us) for position in range(len(batch.rows))]
-        yield n_read, STUCK.frame(_stuck_columns(batch, why, now_us))
+        yield n_read, STUCK.concat(list(read_apart(sessions, lambda some: _stuck_frame(source, some, older_than_us))))
+
+
+def _stuck_frame(source: Source, sessions: Sequence[Session], older_than_us: int) -> pd.DataFrame:
+    now_us = source.store.now_us()
+    batch = Batch(sessions, Wanted(codes=STUCK_CODES))
+    why = [batch.why_stuck(position, now_us, older_than_us) for position in range(len(batch.rows))]
+    return STUCK.frame(_stuck_columns(batch, why, now_us))
 
 
 def _stuck_columns(batch: Batch, why: Sequence[str | None], now_us: int) -> dict[str, Any]:

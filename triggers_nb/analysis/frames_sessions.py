@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from triggers_nb.core.status import STATUSES
 from triggers_nb.core.work import CREATED_COUNT, LEVEL_COUNT, STATUS_COUNT, TASK_COUNT, TASKS, UNRESOLVED
 from triggers_nb.errors import StorageError
 from triggers_nb.storages.store import SessionState, Summary
+
+#: A level in the name of a count; what is longer is forged.
+_LEVEL: Final = re.compile("[0-9]{1,10}")
 
 
 def session_columns(summaries: Sequence[Summary], now_us: int) -> dict[str, Any]:
@@ -49,7 +53,7 @@ def manager_of(summary: Summary) -> str | None:
 def max_log_level(counts: Mapping[str, int]) -> int:
     """Return the highest level that any instance has logged, 0 if none has."""
     levels = (name[2:] for name, n in counts.items() if n > 0 and name.startswith(LEVEL_COUNT))
-    return max((int(level) for level in levels if level.isdigit()), default=0)
+    return max((int(level) for level in levels if _LEVEL.fullmatch(level)), default=0)
 
 
 def task_columns(source: Source, uid: str, state: SessionState, now_us: int) -> dict[str, Any]:

@@ -263,8 +263,10 @@ def _completed_unless(instance: TaskInstance) -> set[str]:
     return unless if unless <= set(instance.abandon_state) else set()
 
 
-def _times(timestamps: Mapping[str, datetime]) -> dict[str, datetime | None]:
+def _times(timestamps: Mapping[str, object]) -> dict[str, datetime | None]:
     """Return an instance's times as attributes of its node."""
-    times = {attribute: timestamps.get(key) for attribute, key in TIMES.items()}
-    ends = [timestamps[status] for status in (FINISHED, FAILED, SKIPPED, ABANDONED) if status in timestamps]
+    # What a draft has set, or somebody has forged, may be anything.
+    moments = {key: at for key, at in timestamps.items() if isinstance(at, datetime) and at.tzinfo is not None}
+    times = {attribute: moments.get(key) for attribute, key in TIMES.items()}
+    ends = [moments[status] for status in (FINISHED, FAILED, SKIPPED, ABANDONED) if status in moments]
     return times | {"ended_at": min(ends, default=None)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from triggers_nb.analysis.explain import Explanation
@@ -13,15 +14,15 @@ from triggers_nb.analysis.frames_sessions import manager_of, max_log_level
 from triggers_nb.analysis.graph import missing_triggers, required
 from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source
-from triggers_nb.core import records as rec
 from triggers_nb.core.events import Change
 from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.core.records import HeadRecord, decode_record, from_us
+from triggers_nb.core.records import from_us
 from triggers_nb.core.status import FAILED, STATUSES, UNSTARTED
 from triggers_nb.core.work import CREATED_COUNT, STATUS_COUNT, TASK_COUNT, UNRESOLVED
+from triggers_nb.errors import StorageError
 from triggers_nb.render.board import Board, Cell, Counts, Status, Table, Text, cut, moment_text
 from triggers_nb.render.wording import listing, plural
-from triggers_nb.storages.base import instances_of
+from triggers_nb.storages.base import head_of, instances_of
 from triggers_nb.storages.store import SessionState, StoredEvent, Summary
 
 #: Rows of a table.
@@ -38,8 +39,8 @@ def session_board(
     instances = instances_of(state, tasks)
     unresolved = [instance for instance in instances.values() if not instance.is_resolved]
     unresolved.sort(key=lambda instance: _URGENCY.index(instance.status))
-    head: HeadRecord = decode_record(rec.HEAD, state.cells[rec.HEAD].data)  # type: ignore[assignment]
-    moment = moment_text(from_us(state.modified_us))
+    head, changed_at = head_of(state), _moment_of(state.modified_us)
+    moment = changed_at if isinstance(changed_at, str) else moment_text(changed_at)
     return Board(
         title=uid,
         about=f"session · manager {head.manager or 'none'} · {where} · event {state.seq}, {moment}",
@@ -115,8 +116,8 @@ def _fact(source: Source, instance: TaskInstance) -> str:
         return cut(f"{kind}: {message}" if message else kind)
     if instance.status == UNSTARTED:
         return "waits for " + listing(missing_triggers(instance), 4)
-    since = metadata["timestamps"].get(instance.status)
-    return f"since {moment_text(since)}" if since is not None else ""
+    since = _moment(metadata["timestamps"].get(instance.status))
+    return f"since {moment_text(since)}" if isinstance(since, datetime) else ""
 
 
 def _more(n: int, noun: str, call: str) -> str:
@@ -126,7 +127,7 @@ def _more(n: int, noun: str, call: str) -> str:
 def _event_row(source: Source, uid: str, stored: StoredEvent) -> tuple[Cell, ...]:
     event = decode_or_warn(uid, stored)
     if event is None:
-        return stored.seq, from_us(stored.at_us), "", "damaged: it cannot be read", None, ""
+        return stored.seq, _moment_of(stored.at_us), "", "damaged: it cannot be read", None, ""
     told: dict[str, str] = {}
     for change in event.changes:
         # What became of an instance in the end; it may have been created by the same event.
@@ -134,7 +135,8 @@ def _event_row(source: Source, uid: str, stored: StoredEvent) -> tuple[Cell, ...
         told[change.target] = _told(change)
     what = listing([each for each in told.values() if each], 3)
     said = f"{what}; {source.text(event.error)}" if event.error else what
-    return stored.seq, from_us(stored.at_us), event.action, cut(said), event.actor, cut(source.text(event.reason) or "")
+    reason = cut(source.text(event.reason) or "")
+    return stored.seq, _moment_of(stored.at_us), event.action, cut(said), event.actor, reason
 
 
 def _told(change: Change) -> str:
@@ -179,7 +181,8 @@ def workspace_board(
 
 def _summary_row(summary: Summary) -> tuple[Cell, ...]:
     counts = Counts(status_counts(summary.counts))
-    return summary.uid, manager_of(summary), counts, summary.counts.get(UNRESOLVED, 0), from_us(summary.modified_us)
+    n_open = summary.counts.get(UNRESOLVED, 0)
+    return summary.uid, manager_of(summary), counts, n_open, _moment_of(summary.modified_us)
 
 
 def task_board(
@@ -251,9 +254,15 @@ def instance_board(source: Source, uid: str, instance: TaskInstance, said: Seque
 _TOLD: Final = ("result", "exceptionInfo", "exceptionType", "exceptionMessage", "actualKwargs")
 
 
-def _moment(value: Any) -> Cell:
-    from datetime import datetime
+def _moment_of(us: int) -> datetime | str:
+    """The moment of microseconds since 1970, or, if it is damaged, what is said instead."""
+    try:
+        return from_us(us)
+    except StorageError:
+        return "at no moment"
 
+
+def _moment(value: Any) -> Cell:
     return value if isinstance(value, datetime) and value.tzinfo is not None else str(value)
 
 
