@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from triggers_nb.analysis import frames
 from triggers_nb.analysis.frames_instances import Wanted
 from triggers_nb.analysis.reading import Source
-from triggers_nb.analysis.selection import Moment, Selection, Statuses
+from triggers_nb.analysis.selection import Moment, Selection, Span, Statuses
 from triggers_nb.analysis.stuck import OLDER_THAN
 from triggers_nb.core.status import FAILED, RUNNING, SCHEDULED
 from triggers_nb.errors import UnknownSession, brief
@@ -108,12 +108,14 @@ class StoreView:
     ) -> pd.DataFrame:
         """Read instances of all sessions: a row for each (`schema.INSTANCES`).
 
-        Sessions come last changed first, instances by task and number. `pattern`, `since` and `until` choose sessions
-        as in `sessions`; `status`, `task`, `payloads` and `max_results` are those of `SessionView.instances`.
+        Sessions come last changed first, instances by task and number. `pattern` chooses sessions, `since` and `until`
+        instances by their last change, in the forms that `sessions` takes; `status`, `task`, `payloads` and
+        `max_results` are those of `SessionView.instances`.
         """
         wanted = Wanted.parse(status, task, payloads)
-        uids = self._uids(Selection(pattern, status, since, until))
-        return frames.read_instances(self._source, uids, wanted, max_results)
+        span = Span.parse(self._source.store, since, until)
+        uids = self._uids(Selection(pattern, status, since))
+        return frames.read_instances(self._source, uids, wanted, max_results, span)
 
     def failures(
         self,
@@ -126,10 +128,11 @@ class StoreView:
     ) -> pd.DataFrame:
         """Read failed instances of all sessions, with what cannot run because of each (`schema.FAILURES`).
 
-        Sessions are chosen and rows ordered as in `instances`.
+        Rows are ordered as in `instances`; `since` and `until` bound the moment at which they failed.
         """
-        uids = self._uids(Selection(pattern, FAILED, since, until))
-        return frames.read_failures(self._source, uids, payloads, max_results)
+        span = Span.parse(self._source.store, since, until)
+        uids = self._uids(Selection(pattern, FAILED, since))
+        return frames.read_failures(self._source, uids, payloads, max_results, span)
 
     def failure_groups(
         self,
@@ -155,7 +158,10 @@ class StoreView:
         since: Moment | None = None,
         until: Moment | None = None,
     ) -> pd.DataFrame:
-        """Read instances of all sessions that should have moved on (`schema.STUCK`)."""
+        """Read instances of all sessions that should have moved on (`schema.STUCK`).
+
+        `pattern`, `since` and `until` choose sessions as in `sessions`.
+        """
         uids = self._uids(Selection(pattern, (SCHEDULED, RUNNING), since, until))
         return frames.read_stuck(self._source, uids, older_than)
 
@@ -169,12 +175,17 @@ class StoreView:
     ) -> pd.DataFrame:
         """Read the changes of all sessions (`schema.EVENTS`).
 
-        Sessions are chosen and ordered as in `sessions`; the changes of each come oldest first.
+        Sessions are ordered as in `sessions`, the changes of each come oldest first; `since` and `until` bound the
+        moment of the change.
         """
-        return frames.read_events(self._source, self._uids(Selection(pattern, None, since, until)), max_results)
+        span = Span.parse(self._source.store, since, until)
+        return frames.read_events(self._source, self._uids(Selection(pattern, None, since)), max_results, span)
 
     def graph(self, pattern: str | None = None, *, since: Moment | None = None, until: Moment | None = None) -> Graph:
-        """Build the union of the sessions' task graphs, with counts and failure rates per task."""
+        """Build the union of the sessions' task graphs, with counts and failure rates per task.
+
+        `pattern`, `since` and `until` choose sessions as in `sessions`.
+        """
         from triggers_nb.analysis.fleet import read_fleet_graph
 
         return read_fleet_graph(self._source.store, self._uids(Selection(pattern, None, since, until)))

@@ -106,6 +106,24 @@ def test_instances_are_chosen(ws: tnb.Workspace) -> None:
         ws[UID].instances(task="t_frist")
 
 
+def test_a_span_chooses_the_rows_not_only_their_sessions(ws: tnb.Workspace) -> None:
+    # Given a moment after the failures, since when something else has been done in their session
+    s = tnb.connect("memory://views", mode="read-write", env="test")[UID]
+    before, moment = ws.events(), ws.events()["occurred_at"].max() + pd.Timedelta(microseconds=1)
+    failed = ws.failures()
+    s.fire("something_else")
+
+    # Then what is older is not within it, and what is newer is
+    assert ws.failures(since=moment).empty
+    assert ws.failure_groups(since=moment).empty
+    assert ws.events(since=moment, max_results=1)["trigger"].tolist() == ["something_else"]
+    assert not ws.instances(since=moment)["last_modified_at"].lt(moment).any()
+    assert ws.failures(until=moment)["instance"].tolist() == failed["instance"].tolist()
+    assert ws.events(until=moment)["seq"].tolist() == before["seq"].tolist()
+    assert ws.sessions(since=moment)["session_uid"].tolist() == [UID]
+    assert ws.sessions(until=moment).empty
+
+
 @pytest.mark.parametrize("limit", [0, -1, 2.5, "5", True])
 def test_a_limit_that_makes_no_sense_is_refused(limit: Any) -> None:
     ws = tnb.connect("memory://limits")

@@ -15,7 +15,7 @@ from triggers_nb.analysis.frames_instances import BATCH, PREFIXES, Batch, Wanted
 from triggers_nb.analysis.frames_sessions import session_columns, task_columns, trigger_columns
 from triggers_nb.analysis.reading import Session, Source, batches, collect, cut, read_apart, warn_interrupted
 from triggers_nb.analysis.schema import EVENTS, FAILURES, INSTANCES, SESSIONS, STUCK, TASKS, TRIGGERS
-from triggers_nb.analysis.selection import Selection, check_limit, parse_age
+from triggers_nb.analysis.selection import Selection, Span, check_limit, parse_age
 from triggers_nb.analysis.stuck import OLDER_THAN, STUCK_CODES
 from triggers_nb.core import records as rec
 from triggers_nb.errors import UnknownSession
@@ -25,6 +25,8 @@ from triggers_nb.storages.store import SessionState, Summary
 MAX_SESSIONS: Final = 10_000
 MAX_INSTANCES: Final = 1_000_000
 MAX_EVENTS: Final = 100_000
+
+ALWAYS: Final = Span()
 
 
 def read_sessions(source: Source, selection: Selection, max_results: int | None = MAX_SESSIONS) -> pd.DataFrame:
@@ -42,20 +44,24 @@ def read_sessions(source: Source, selection: Selection, max_results: int | None 
 
 
 def read_instances(
-    source: Source, uids: Sequence[str], wanted: Wanted, max_results: int | None = MAX_INSTANCES
+    source: Source, uids: Sequence[str], wanted: Wanted, max_results: int | None = MAX_INSTANCES, span: Span = ALWAYS
 ) -> pd.DataFrame:
     """Read a frame of instances (`schema.INSTANCES`): sessions in the order given, then by task and number."""
     check_limit(max_results)
-    frames = instance_frames(source, uids, wanted)
+    frames = _within(span, instance_frames(source, uids, wanted), "last_modified_at")
     return collect(INSTANCES, frames, total=len(uids), max_results=max_results, call="instances()")
 
 
 def read_failures(
-    source: Source, uids: Sequence[str], payloads: bool = False, max_results: int | None = MAX_INSTANCES
+    source: Source,
+    uids: Sequence[str],
+    payloads: bool = False,
+    max_results: int | None = MAX_INSTANCES,
+    span: Span = ALWAYS,
 ) -> pd.DataFrame:
     """Read a frame of failed instances (`schema.FAILURES`): sessions in the order given, then by task and number."""
     check_limit(max_results)
-    frames = failure_frames(source, uids, payloads)
+    frames = _within(span, failure_frames(source, uids, payloads), "failed_at")
     return collect(FAILURES, frames, total=len(uids), max_results=max_results, call="failures()")
 
 
@@ -71,10 +77,12 @@ def read_triggers(source: Source, uid: str, payloads: bool = False) -> pd.DataFr
     return TRIGGERS.frame(trigger_columns(source, uid, state, source.store.now_us(), payloads=payloads))
 
 
-def read_events(source: Source, uids: Sequence[str], max_results: int | None = MAX_EVENTS) -> pd.DataFrame:
+def read_events(
+    source: Source, uids: Sequence[str], max_results: int | None = MAX_EVENTS, span: Span = ALWAYS
+) -> pd.DataFrame:
     """Read a frame of changes (`schema.EVENTS`): sessions in the order given, oldest first."""
     check_limit(max_results)
-    frames = event_frames(source, uids, max_results)
+    frames = _within(span, event_frames(source, uids, max_results if span == ALWAYS else None), "occurred_at")
     return collect(EVENTS, frames, total=len(uids), max_results=max_results, call="events()")
 
 
@@ -97,6 +105,11 @@ def read_state(source: Source, uid: str, prefixes: Sequence[str] = ()) -> Sessio
         if state is not None:
             return state
     raise UnknownSession(uid, hint="It was never configured, was deleted, or has expired")
+
+
+def _within(span: Span, frames: Iterator[tuple[int, pd.DataFrame]], column: str) -> Iterator[tuple[int, pd.DataFrame]]:
+    for n_read, frame in frames:
+        yield n_read, span.rows(frame, column)
 
 
 def event_frames(

@@ -6,7 +6,9 @@ import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
+
+import pandas as pd
 
 from triggers_nb.core.records import to_us
 from triggers_nb.core.status import CODES, check_status
@@ -143,6 +145,34 @@ def check_limit(value: object) -> None:
     raise ValueError(f"max_results={brief(value)}: expected a positive number, or None for all of them")
 
 
+class Span(NamedTuple):
+    """From a moment on, and before another: microseconds since 1970; None: no bound."""
+
+    since_us: int | None = None
+    until_us: int | None = None
+
+    @classmethod
+    def parse(cls, store: Store, since: Moment | None, until: Moment | None) -> Span:
+        """Read what people pass; ages count back from the storage's clock.
+
+        Raises
+        ------
+        ValueError
+            If a moment makes no sense.
+        """
+        now_us = store.now_us()
+        since_us = None if since is None else parse_moment(since, now_us, "since")
+        return cls(since_us, None if until is None else parse_moment(until, now_us, "until"))
+
+    def rows(self, frame: pd.DataFrame, column: str) -> pd.DataFrame:
+        """Choose the rows whose moment in a column is within; a missing one is not."""
+        if self.since_us is not None:
+            frame = frame[frame[column] >= pd.Timestamp(self.since_us, unit="us", tz="UTC")]
+        if self.until_us is not None:
+            frame = frame[frame[column] < pd.Timestamp(self.until_us, unit="us", tz="UTC")]
+        return frame
+
+
 class Selection:
     """Which sessions of a store are meant.
 
@@ -170,7 +200,7 @@ class Selection:
 
     def summaries(self, store: Store) -> Iterator[Summary]:
         """Read the summaries of these sessions, last changed first."""
-        since_us, until_us = self._span(store)
+        since_us, until_us = Span.parse(store, self.since, self.until)
         names = [STATUS_COUNT + status for status in self.statuses]
         matches = _matcher(self.pattern)
         for summary in store.summaries(since_us=since_us, until_us=until_us):
@@ -181,14 +211,9 @@ class Selection:
         """Read the UIDs of these sessions, last changed first; some may have expired meanwhile."""
         if self.statuses:
             return [summary.uid for summary in self.summaries(store)]
-        since_us, until_us = self._span(store)
+        since_us, until_us = Span.parse(store, self.since, self.until)
         matches = _matcher(self.pattern)
         return [uid for uid in store.uids(since_us=since_us, until_us=until_us) if matches(uid)]
-
-    def _span(self, store: Store) -> tuple[int | None, int | None]:
-        now_us = store.now_us()
-        since_us = None if self.since is None else parse_moment(self.since, now_us, "since")
-        return since_us, None if self.until is None else parse_moment(self.until, now_us, "until")
 
 
 def _matcher(pattern: str | None) -> Callable[[str], object]:
