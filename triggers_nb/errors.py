@@ -46,10 +46,14 @@ Warnings::
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 E = TypeVar("E", bound=BaseException)
+
+#: Where the classes are defined whose values are shown in messages about values.
+_SHOWN_MODULES = sys.stdlib_module_names | {"numpy", "pandas"}
 
 
 class TriggersError(Exception):
@@ -83,8 +87,10 @@ class InvalidValue(TriggersError, ValueError):
 
     def __init__(self, path: str, found: object, expected: str) -> None:
         self.path, self.found = path, found
-        # Redaction knows a value behind a name in this form.
-        super().__init__(f"{path} = {brief(found)} ({type(found).__name__}) cannot be stored; {expected}")
+        # Redaction knows a value behind a name in this form. What an application's own repr tells, it does not know.
+        is_known = type(found).__module__.partition(".")[0] in _SHOWN_MODULES
+        value = f" = {brief(found)}" if is_known else ""
+        super().__init__(f"{path}{value} ({type(found).__name__}) cannot be stored; {expected}")
 
 
 class InvalidStatus(TriggersError, ValueError):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from triggers_nb.core.codec import encode_value
 from triggers_nb.errors import InvalidValue
 from triggers_nb.redaction import Redactor, contains_marker, safe_url
 from triggers_nb.redaction import keys as known
@@ -326,6 +327,22 @@ def test_the_error_of_a_value_that_cannot_be_stored_hides_what_is_secret(redact:
     assert "hunter2" in str(error)
     assert "hunter2" not in redact.text(str(error))
     assert "cannot be stored; expected what JSON can hold" in redact.text(str(error))
+
+
+class Account:
+    """What an application shows of itself, redaction cannot know."""
+
+    def __repr__(self) -> str:
+        return "<Account bob/hunter2>"
+
+
+@pytest.mark.parametrize("path", ["result['account']", "result['password']"])
+def test_the_error_of_a_value_that_cannot_be_stored_does_not_repeat_what_an_application_says_of_it(path: str) -> None:
+    with pytest.raises(InvalidValue) as raised:
+        encode_value(Account(), path)
+
+    assert str(raised.value).startswith(f"{path} (Account) cannot be stored; expected what JSON can hold")
+    assert isinstance(raised.value.found, Account)
 
 
 def test_long_values_are_replaced_to_their_end(redact: Redactor) -> None:

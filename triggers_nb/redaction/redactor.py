@@ -14,6 +14,7 @@ from triggers_nb.redaction.assignments import find_values
 from triggers_nb.redaction.keys import SensitiveKeys
 from triggers_nb.redaction.markers import Span, encode, make_marker, merge
 from triggers_nb.redaction.places import find_names
+from triggers_nb.redaction.prose import find_passwords
 from triggers_nb.redaction.tokens import find_private_keys, find_tokens
 from triggers_nb.redaction.urls import find_credentials, find_query_secrets
 from triggers_nb.redaction.values import Copier
@@ -166,7 +167,7 @@ class Redactor:
         """Return what a line has in itself; None if that is nothing. Lines of tracebacks repeat: cached as `_scan`."""
         found = _Found(
             tuple(find_credentials(line)),
-            (*find_query_secrets(line), *find_tokens(line)),
+            (*find_query_secrets(line), *find_tokens(line), *find_passwords(line)),
             tuple(find_names(line, self._keys)),
         )
         return found if any(found) else None
