@@ -1,4 +1,4 @@
-"""What all tests share: where the project is, and an environment that says nothing about storages."""
+"""What all tests share: where the project is, and a journal of its own for each."""
 
 from pathlib import Path
 
@@ -19,8 +19,6 @@ def root() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave no TRIGGERS_… variable of the caller's shell in force, and write no journal but a test's own."""
-    for name in ("TRIGGERS_URL", "TRIGGERS_RUNNER", "TRIGGERS_REDACTION_KEY"):
-        monkeypatch.delenv(name, raising=False)
+def own_journal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Write no journal but a test's own."""
     monkeypatch.setenv("TRIGGERS_JOURNAL", str(tmp_path / "journal.jsonl"))

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from playwright.sync_api import Browser, Page, Playwright, Route
+from playwright.sync_api import Browser, Page, Playwright, Route, expect
+
+from tests.ports import free_port
 
 #: What waits for the page is given up after this.
-TIMEOUT_MS = 60_000
+TIMEOUT_MS = 240_000
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 _BROWSER = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 
@@ -45,10 +49,11 @@ class Lab:
         self.requests: list[str] = []
         self.notebooks = root / "notebooks"
         self.notebooks.mkdir(parents=True)
-        self.port = _free_port()
+        self.port = free_port()
         self._write_settings("apputils-extension", "notification", {"fetchNews": "false", "checkForUpdates": False})
         directories = {f"JUPYTER_{name}_DIR": str(root / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
         environment = {**os.environ, **directories, "IPYTHONDIR": str(root / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}
+        environment["TRIGGERS_JOURNAL"] = str(root / "journal.jsonl")
         command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--expose-app-in-browser"]
         command += [f"--ServerApp.port={self.port}", f"--IdentityProvider.token={self.token}"]
         command += [f"--ServerApp.root_dir={self.notebooks}", "--ServerApp.port_retries=0"]
@@ -66,11 +71,11 @@ class Lab:
 
     def wait(self) -> None:
         """Wait until the server answers."""
-        for _ in range(600):
+        deadline = time.monotonic() + TIMEOUT_MS / 1000
+        while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError((self.root / "server.log").read_text())
             with socket.socket() as probe:
-                probe.settimeout(0.1)
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.1)
@@ -79,7 +84,7 @@ class Lab:
     def stop(self) -> None:
         """End the server and its kernels."""
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(TIMEOUT_MS / 1000)
 
     def page(self, browser: Browser, width: int = 1400, height: int = 1100, scheme: Any = "light") -> Page:
         """Open a window of the browser that reaches this server and nothing else."""
@@ -124,9 +129,3 @@ class Lab:
     def save(self, page: Page) -> None:
         """Save the open notebook."""
         page.evaluate("async () => { await window.jupyterapp.commands.execute('docmanager:save'); }")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TOP_LEVEL = {
-    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "benchmarks", "docs",
-    "environment.yml", "notebooks", "pyproject.toml", "tests", "triggers_nb",
+    ".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "benchmarks",
+    "conftest.py", "docs", "environment.yml", "notebooks", "pyproject.toml", "tests", "triggers_nb",
 }  # fmt: skip
 
 #: `types` is the name of a module that applications import from the package `triggers`.
