@@ -109,6 +109,24 @@ def test_results_metadata_and_kwargs_of_firings_may_differ_by_row_too():
     assert [action.arguments["kwargs"] for action in fire.actions] == [{"seats": 50}, {"seats": 172}]
 
 
+def test_each_callable_gets_a_row_of_its_own():
+    ws = make_fleet(3)
+    frame = ws.failures().sort_values("session_uid").assign(seats=[50, 172, 9])
+    frame.index = pd.Index([7, 7, "last"])
+
+    def take_seats(row: pd.Series) -> dict[str, object]:
+        taken = {"row": str(row.name), "seats": int(row["seats"])}
+        row["seats"] = 0
+        return taken
+
+    plan = ws.plan.update_status(frame, "finished", metadata=take_seats, cascade=True, cascade_kwargs=take_seats)
+    expected = [{"row": "7", "seats": 50}, {"row": "7", "seats": 172}, {"row": "last", "seats": 9}]
+
+    assert [action.arguments["metadata"] for action in plan.actions] == expected
+    assert [action.arguments["cascade_kwargs"] for action in plan.actions] == expected
+    assert frame["seats"].to_list() == [50, 172, 9]
+
+
 def test_several_triggers_are_fired_in_order():
     session = make_fleet(1)["f0"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from triggers_nb.core import records as rec
@@ -28,20 +28,29 @@ MAX_NAMED = 5
 
 
 class Rows:
-    """The rows of a frame, made when they are asked for, faster than by ``iloc``."""
+    """The rows of a frame, made when they are asked for; in order, several times faster than by ``iloc``."""
 
     def __init__(self, frame: Any) -> None:
         self.index = frame.index
         self._frame = frame
-        self._values: Any = None
+        self._turned: Any = None
+        self._next = -1
+        self._rest: Iterator[Any] = iter(())
 
     def __getitem__(self, position: int) -> Any:
-        """A row as a `pandas.Series`."""
+        """A row as a `pandas.Series`, which may be changed: nobody else gets it."""
+        if position != self._next:
+            self._rest = self._rows_from(position)
+        self._next = position + 1
+        return next(self._rest)
+
+    def _rows_from(self, position: int) -> Iterator[Any]:
         import pandas as pd
 
-        if self._values is None:
-            self._values = self._frame.to_numpy(dtype=object)
-        return pd.Series(self._values[position], index=self._frame.columns, name=self.index[position], dtype=object)
+        if self._turned is None:
+            values = self._frame.to_numpy(dtype=object).T
+            self._turned = pd.DataFrame(values, self._frame.columns, self.index, dtype=object, copy=False)
+        return (row for _, row in self._turned.iloc[:, position:].items())
 
 
 class Target(NamedTuple):
