@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -17,6 +19,7 @@ from triggers_nb.plan.builders import WorkspacePlanner
 from triggers_nb.redaction import Redactor, safe_url
 from triggers_nb.runners.base import task_runners
 from triggers_nb.session import Session
+from triggers_nb.storages.guarded import GuardedStore
 from triggers_nb.storages.store import Store
 from triggers_nb.storages.urls import URL_VARIABLE, absolute_url, default_url, open_store
 from triggers_nb.views import StoreView
@@ -64,7 +67,7 @@ def connect(
     runner
         Key of the runner for work that is scheduled from here; by default work goes where it goes in production.
     celery_app
-        ``module:attribute`` of the Celery application that takes the work.
+        ``module:attribute`` of the Celery application that takes the work; it is imported when work is handed over.
     handover
         ``"defer"`` commits and leaves handing work over to ``recover()`` on the workers' side.
     redact
@@ -106,6 +109,8 @@ def connect(
         )
     if handover not in (None, "now", "defer"):
         raise ValueError(f"handover={brief(handover)}: expected 'defer', or None to hand work over at once")
+    if isinstance(celery_app, str):
+        _check_application(celery_app)
     store = open_store(default_url() if url is None else absolute_url(url), must_exist=mode == "read-only")
     if runner is not None:
         task_runners.get_class(runner)
@@ -120,6 +125,19 @@ def connect(
         redactor=Redactor.from_environment() if redact else None,
         allow_manager_change=allow_manager_change,
     )
+
+
+def _check_application(name: str) -> None:
+    """Refuse what cannot name a Celery application, without importing anything of it: that may do anything."""
+    module, sign, attribute = name.partition(":")
+    parts = [*module.split("."), *(attribute.split(".") if sign else ())]
+    if not all(part.isidentifier() for part in parts):
+        raise ValueError(f"celery_app={brief(name)}: expected 'module:attribute', such as 'proj.celery:app'")
+    if parts[0] not in sys.modules and find_spec(parts[0]) is None:
+        raise ValueError(
+            f"celery_app={brief(name)}: there is no module {parts[0]!r} here; expected 'module:attribute' of what can "
+            "be imported, such as 'proj.celery:app'"
+        )
 
 
 def _manager_class(manager: str | type[TriggerManager] | None) -> type[TriggerManager] | None:
@@ -174,10 +192,16 @@ class Workspace(StoreView):
         allow_manager_change: bool,
     ) -> None:
         super().__init__(Source(store, redactor))
-        self.store, self.access, self.manager, self.actor = store, access, manager, actor
+        self.access, self.manager, self.actor = access, manager, actor
         self.runner, self.celery_app, self.handover = runner, celery_app, handover
         self.allow_manager_change = allow_manager_change
         self._journal = Journal(journal_path(), redactor or Redactor.from_environment())
+
+    @property
+    def store(self) -> Store:
+        """The storage itself: may be changed as far as this workspace may change it."""
+        store, guard = self._source.store, self.access.guard()
+        return store if guard is None else GuardedStore(store, guard)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,39 @@
+"""What `connect` refuses at once, before a storage is touched."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import triggers_nb as tnb
+
+
+@pytest.mark.parametrize("name", ["wrongly.spelt", "wrongly.spelt:app", "wrongly"])
+def test_a_celery_application_of_no_module_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=rf"celery_app='{name}': there is no module 'wrongly' here; .*'proj.celery:app'"
+    ):
+        tnb.connect(f"sqlite:///{tmp_path}/new.db", celery_app=name)
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["", ":app", "proj.celery:", "proj/celery.py:app", "proj.celery:app()", "a..b", ".b:c"]
+)
+def test_what_names_no_celery_application_is_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match=r"expected 'module:attribute', such as 'proj\.celery:app'"):
+        tnb.connect("memory://connecting", celery_app=name)
+
+
+def test_connecting_imports_nothing_of_the_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "an_application"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    ws = tnb.connect("memory://connecting", celery_app="an_application.celery:app")
+
+    assert ws.celery_app == "an_application.celery:app"
+    assert "an_application" not in sys.modules
+    assert tnb.connect("memory://connecting", celery_app="__main__:app").celery_app == "__main__:app"
