@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.browser.labs import Lab, launch
 from triggers_nb.demo.day import run_day
+
+HERE = Path(__file__).parent
 
 #: What the notebooks of all tests begin with: a manager whose hooks are counted, on the day of flights.
 BEGIN = """
@@ -27,6 +30,13 @@ class Counting(FlightsManager):
 
 ws = tnb.connect({url!r}, manager=Counting, allow_manager_change=True{options})
 """
+
+
+def pytest_collection_modifyitems(items):
+    """Give each test here the time of a busy machine: it starts servers, kernels and browsers."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
@@ -98,17 +108,28 @@ def wait_for_button(surface, text):
 
 def output_of(page, code):
     """Run code in a new last cell, and return what it prints."""
-    page.evaluate(
+    outputs = page.evaluate(
         """async (code) => {
           const app = window.jupyterapp;
           const notebook = app.shell.currentWidget.content;
           notebook.activeCellIndex = notebook.widgets.length - 1;
           await app.commands.execute('notebook:insert-cell-below');
-          notebook.activeCell.model.sharedModel.setSource(code);
+          const cell = notebook.activeCell;
+          cell.model.sharedModel.setSource(code);
+          await app.commands.execute('notebook:run-cell');
+          return cell.model.outputs.toJSON();
         }""",
         code,
     )
-    page.evaluate("() => { void window.jupyterapp.commands.execute('notebook:run-cell'); }")
-    last = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")
-    last.first.wait_for()
-    return last.first.inner_text()
+    assert [output for output in outputs if output["output_type"] == "error"] == []
+    return "".join(text for output in outputs if output.get("name") == "stdout" for text in output["text"]).strip()
+
+
+def evaluate_until_nothing(locator, script):
+    """Evaluate what lists faults until it lists none: what moves comes to rest. Return the last list."""
+    for _ in range(240):
+        found = locator.evaluate(script)
+        if not found:
+            break
+        locator.page.wait_for_timeout(250)
+    return found

@@ -23,7 +23,7 @@ def url(tmp_path_factory):
         worker = subprocess.Popen(command, env={**os.environ, "TRIGGERS_URL": server.url}, stdout=log, stderr=log)
     yield server.url
     worker.send_signal(signal.SIGTERM)
-    worker.wait(timeout=60)
+    worker.wait()
     server.remove()
 
 

@@ -416,7 +416,7 @@ def test_work_that_was_started_in_a_block_may_end_after_it(ws: tnb.Workspace) ->
         name = "tests.workspace.Slow"
 
         def _run(self, context: Any) -> Any:
-            released.wait(30)
+            released.wait(240)
             return {}
 
     ws.create("order-17", {"t_slow": {"after": ["go"], "run": Slow.name}})
