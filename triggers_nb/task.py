@@ -32,7 +32,7 @@ from triggers_nb.errors import (
     suggest,
     with_context,
 )
-from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.manager import HOOK_NAMES, TriggerManager, trigger_managers
 from triggers_nb.storages.drafts import encode_kwargs
 from triggers_nb.storages.leases import keep_alive
 
@@ -345,7 +345,9 @@ def rebuild_manager(manager: TriggerManager, runner: str) -> TriggerManager:
     key = trigger_managers.key_of(type(manager))
     cls = type(manager) if key is None else trigger_managers.get_class(key)
     storage = manager.storage.for_worker(worker_actor(runner))
-    return cls(storage, allow_manager_change=True) if manager.allow_manager_change else cls(storage)
+    rebuilt = cls(storage, allow_manager_change=True) if manager.allow_manager_change else cls(storage)
+    vars(rebuilt).update({name: hook for name, hook in vars(manager).items() if name in HOOK_NAMES})
+    return rebuilt
 
 
 def worker_actor(runner: str) -> str:
@@ -353,12 +355,21 @@ def worker_actor(runner: str) -> str:
     return f"{runner}:{socket.gethostname()}:{os.getpid()}"
 
 
+class OtherTaskStored(ClaimRefused):
+    """Raised by a claim for a task class that is no longer, or never was, the one that the configuration names."""
+
+
 def run_instance(
-    manager: TriggerManager, instance_name: str, task_class: type[TriggerTask], token: bytes | None = None
+    manager: TriggerManager,
+    instance_name: str,
+    task_class: type[TriggerTask],
+    token: bytes | None = None,
+    run: str | None = None,
 ) -> None:
     """Run a scheduled instance here and now: claim it, run its body, commit how it ended.
 
-    A second delivery of the same work, and a result that comes too late, are logged and dropped.
+    A second delivery of the same work, and a result that comes too late, are logged and dropped. An instance that is to
+    run another class, by what is stored now, is handed over anew.
 
     Parameters
     ----------
@@ -370,6 +381,8 @@ def run_instance(
         What to run.
     token : bytes, optional
         Identifies this run; random by default.
+    run : str, optional
+        What the configuration must name for `task_class` to run; by default it is not asked.
 
     Raises
     ------
@@ -378,24 +391,33 @@ def run_instance(
     BaseException
         What the body raised that is no `Exception`, after the instance has failed with it.
     """
-    run = InstanceRun(manager, instance_name, task_class, token)
+    own = InstanceRun(manager, instance_name, task_class, token, run)
     try:
-        run.claim()
+        own.claim()
+    except OtherTaskStored as refusal:
+        logger.warning("%s", refusal)
+        manager.hand_over([manager.storage[instance_name]])
+        return
     except ClaimRefused as refusal:
         logger.info("%s", refusal)
         return
     store, uid = manager.storage.store, manager.storage.uid
-    with keep_alive(store, uid, LEASE + instance_name, run.lease_s, run.heartbeat_s):
-        run.body()
+    with keep_alive(store, uid, LEASE + instance_name, own.lease_s, own.heartbeat_s):
+        own.body()
 
 
 class InstanceRun:
     """One run of an instance: `claim` it, then let its `body` run and end it."""
 
     def __init__(
-        self, manager: TriggerManager, name: str, task_class: type[TriggerTask], token: bytes | None = None
+        self,
+        manager: TriggerManager,
+        name: str,
+        task_class: type[TriggerTask],
+        token: bytes | None = None,
+        run: str | None = None,
     ) -> None:
-        self.manager, self.name = manager, name
+        self.manager, self.name, self.run = manager, name, run
         self.task = task_class()
         self.token = token or os.urandom(16)
         self.lease_s, self.heartbeat_s = settings.lease_s(), settings.heartbeat_s()
@@ -408,16 +430,24 @@ class InstanceRun:
         ------
         ClaimRefused
             If it may not start.
+        OtherTaskStored
+            If it is to run another class.
         """
 
         def decide(work: Work) -> None:
             record = work.instance(self.name)
-            params = decode_value(work.config(record.task).with_params)
+            config = work.config(record.task)
+            params = decode_value(config.with_params)
             kwargs = {trigger: decode_value(raw) for trigger, raw in record.kwargs.items()}
             self.kwargs = merge(params, kwargs)
             self.task.request.retries = record.retries
             metadata = {"actualKwargs": Raw(encode_mapping(self.kwargs, "kwargs", depth=-1))}
             transitions.claim(work, self.name, self.token, self.lease_s, metadata)
+            if self.run not in (None, config.run):
+                raise OtherTaskStored(
+                    f"instance {self.name!r} of session {work.session.uid!r} was sent to {self.run!r}, and is to run "
+                    f"{config.run!r} by its configuration: it does not start, and is handed over anew"
+                )
 
         self.manager._change("claim", decide, instance=self.name, in_worker=True)
 

@@ -171,6 +171,19 @@ def test_what_is_scheduled_waits_for_a_worker() -> None:
     assert story.later(60).view.explain("t_plane#0").reasons[0].names == ("pending hand-over",)
 
 
+def test_what_is_handed_over_again_and_again_is_stuck_and_says_which_class_it_needs() -> None:
+    story = Story(CHAIN).fire("scheduled")
+    store = story.history.store
+    store.postpone(UID, "p:t_plane#0", 300)
+    assert f"no worker has started {Obey.name} yet" in story.later(60).view.explain("t_plane#0").sentence
+
+    about = story.later(120).view.explain("t_plane#0")
+
+    assert about.kinds() == ["stuck"]
+    assert f"no worker has started {Obey.name} since" in about.sentence
+    assert story.view.stuck()["why"].tolist() == ["pending hand-over"]
+
+
 def test_a_worker_that_says_nothing_is_told() -> None:
     story = Story(CHAIN).fire("scheduled").claim("t_plane#0")
 

@@ -148,6 +148,71 @@ def test_a_message_that_leads_nowhere_is_an_error_of_the_worker(session, worker,
     assert wait_for(complaint_of_it, complaint)
 
 
+def message_for(session, instance_name):
+    return {
+        "instance_name": instance_name,
+        "manager_type": "orders",
+        "storage_type": "cache",
+        "storage_uid": session.uid,
+        "storage_id": session.store.storage_id,
+        "trigger_kwargs": {},
+    }
+
+
+def test_what_runs_is_the_stored_class_and_not_that_of_the_message(session, worker):
+    # Given an instance of one task, and a message that sends it to another
+    session.configure(t_ship={"after": ["start"], "run": "tests.Express"})
+    session.manager.storage.handover = "defer"
+    session.manager.fire("start")
+
+    session.app.send_task("tests.Exit", kwargs=message_for(session, "t_ship#0"))
+
+    # Then it is dropped and logged, and the instance goes to its own, through that one's own queue
+    session.wait(t_ship__0="finished")
+    assert session["t_ship#0"].metadata["result"]["queue"] == "express"
+    assert "was sent to 'tests.Exit', and is to run 'tests.Express'" in worker.log.read_text()
+    assert session.reports() == ["t_ship#0"]
+
+
+def test_a_configuration_that_changes_while_a_message_is_under_way_counts(session):
+    session.configure(t_ship={"after": ["start"], "run": "tests.NoSuch"})
+    session.manager.storage.handover = "defer"
+    session.manager.fire("start")
+    session.configure(t_ship={"after": ["start"], "run": "tests.Echo"})
+
+    session.app.send_task("tests.NoSuch", kwargs=message_for(session, "t_ship#0"))
+
+    session.wait(t_ship__0="finished")
+
+
+def test_a_class_that_no_worker_knows_fails_its_instance(session, worker):
+    session.configure(t_ship={"after": ["start"], "run": "tests.Ecko"})
+
+    session.manager.fire("start")
+
+    session.wait(t_ship__0="failed")
+    failed = session["t_ship#0"].metadata
+    assert failed["exceptionType"] == "triggers_nb.errors.TaskNotFound"
+    assert "no task class 'tests.Ecko'" in failed["exceptionMessage"]
+    assert "Did you mean 'tests.Echo'" in failed["exceptionMessage"]
+    assert session.store.state(session.uid).due == {}
+
+    # And when it is spelt right, it is replayed
+    session.configure(t_ship={"after": ["start"], "run": "tests.Echo"})
+    session.manager.replay_failed_instance("t_ship#0")
+    session.wait(t_ship__0="replayed", t_ship__1="finished")
+
+
+def test_a_message_that_is_none_of_ours_is_left_to_celery(session, worker):
+    sent = session.app.send_task("elsewhere.Task", kwargs={"instance_name": "t_ship#0"})
+
+    worker.wait_for_log(sent.id)
+    session.configure(t_echo={"after": ["start"], "run": "tests.Echo"})
+    session.manager.fire("start")
+    session.wait(t_echo__0="finished")
+    assert "'elsewhere.Task' led nowhere" not in worker.log.read_text()
+
+
 def test_a_message_of_2018_is_understood(session):
     session.configure(t_echo={"after": ["start"], "run": "tests.Echo"})
     session.manager.storage.handover = "defer"

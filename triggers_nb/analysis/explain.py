@@ -148,7 +148,7 @@ class Situation:
 
     def _scheduled(self, instance: TaskInstance) -> Iterator[Reason]:
         since = _moment(instance, SCHEDULED)
-        item = self.due.get(HANDOVER + instance.name)
+        item, run = self.due.get(HANDOVER + instance.name), instance.config.run
         if instance.cooldown and since is not None:
             starts_us = to_us(since) + round(instance.cooldown * 1e6)
             if starts_us > self.now_us:
@@ -157,10 +157,10 @@ class Situation:
         if stuck is not None:
             yield stuck
         elif item is not None:
-            text = f"no worker has started it yet; recover() hands it over again from {_said_us(item.due_us)} on"
-            yield Reason(kind="pending", text=text)
+            text = f"no worker has started {run} yet; recover() hands it over again from {_said_us(item.due_us)} on"
+            yield Reason(kind="pending", text=text, names=(run,))
         else:
-            yield Reason(kind="pending", text="no worker has started it yet")
+            yield Reason(kind="pending", text=f"no worker has started {run} yet", names=(run,))
 
     def _running(self, instance: TaskInstance) -> Iterator[Reason]:
         since = _moment(instance, RUNNING)
@@ -174,7 +174,10 @@ class Situation:
         code, since_us = CODES[instance.status], 0 if since is None else to_us(since)
         older_than_us = round(parse_age(OLDER_THAN).total_seconds() * 1e6)
         why = why_stuck(instance.name, code, since_us, instance.cooldown, self.due, self.now_us, older_than_us)
-        return None if why is None else Reason(kind="stuck", text=_STUCK[why], names=(why,))
+        if why is None:
+            return None
+        text = _STUCK[why].format(run=instance.config.run, since=_said_us(since_us))
+        return Reason(kind="stuck", text=text, names=(why,))
 
     def _failed(self, instance: TaskInstance) -> Iterator[Reason]:
         kind = str(instance.metadata.get("exceptionType") or "").rpartition(".")[2]
@@ -322,7 +325,8 @@ _ON_ITS_WAY: Final = {
     UNSTARTED: ("upstream-waiting", "has not started"),
 }
 _STUCK: Final = {
-    PENDING: "its hand-over is overdue: no worker has started it, recover() hands it over again",
+    PENDING: "no worker has started {run} since {since}, however often it was handed over; does one that knows this "
+    "class run, and recover() with it?",
     SCHEDULED_LONG: "no worker has started it for a long time",
     RUNNING_LONG: "it has been running for a long time",
     LEASE_OUT: "its worker has not been heard of: recover() fails it as WorkerLost",

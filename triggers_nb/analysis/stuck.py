@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from triggers_nb import settings
 from triggers_nb.core.status import CODES, RUNNING, SCHEDULED
 from triggers_nb.core.work import HANDOVER, LEASE
 from triggers_nb.storages.store import DueItem
@@ -19,6 +20,9 @@ OLDER_THAN: Final = "1h"
 
 #: For how many microseconds recovery may be late before what is due counts as stuck.
 OVERDUE_US: Final = 10_000_000
+
+#: After how many periods of grace an instance that was handed over again and again counts as stuck.
+MAX_GRACES: Final = 4
 
 #: Statuses, by their codes, in which an instance can be stuck.
 STUCK_CODES: Final = (CODES[SCHEDULED], CODES[RUNNING])
@@ -46,15 +50,19 @@ def why_stuck(
     cooldown_s
         How long it was asked to wait before it starts.
     due
-        The session's due items: a hand-over that nobody has claimed in time, a lease that was not renewed.
+        The session's due items: a hand-over that nobody has claimed in time, or after several tries; a lease that was
+        not renewed.
     now_us, older_than_us
         The moment, and the age from which it counts as stuck whatever the due items say.
     """
     if status == CODES[SCHEDULED]:
         item = due.get(HANDOVER + name)
-        if item is not None and item.due_us + OVERDUE_US <= now_us:
+        waiting_us = now_us - since_us - round(cooldown_s * 1e6)
+        # Each hand-over makes it due later; what counts is for how long nobody has taken it.
+        is_untaken = waiting_us >= round(MAX_GRACES * settings.grace_s() * 1e6) + OVERDUE_US
+        if item is not None and (is_untaken or item.due_us + OVERDUE_US <= now_us):
             return PENDING
-        return SCHEDULED_LONG if now_us - since_us > older_than_us + round(cooldown_s * 1e6) else None
+        return SCHEDULED_LONG if waiting_us > older_than_us else None
     if status == CODES[RUNNING]:
         item = due.get(LEASE + name)
         if item is not None and item.due_us + OVERDUE_US <= now_us:

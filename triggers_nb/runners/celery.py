@@ -14,12 +14,13 @@ import celery
 from billiard.einfo import ExceptionWithTraceback
 from billiard.exceptions import Terminated
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery.signals import task_unknown
 from celery.worker.request import Request
 
 from triggers_nb.core.events import Provenance
 from triggers_nb.core.failures import describe
 from triggers_nb.core.instances import TaskInstance
-from triggers_nb.errors import HandoverRefused, StorageError, WorkerLost
+from triggers_nb.errors import HandoverRefused, StorageError, TaskNotFound, WorkerLost
 from triggers_nb.manager import TriggerManager, refuse_local_classes, trigger_managers
 from triggers_nb.recovery import recover
 from triggers_nb.runners.base import BaseTaskRunner, left_of_cooldown_s
@@ -62,6 +63,8 @@ class CeleryTaskRunner(BaseTaskRunner):
             countdown=left_of_cooldown_s(task_instance) or None,
             # For Celery's events; it would write out all kwargs.
             kwargsrepr=f"{task_instance.name} of session {storage.uid!r}",
+            # Where the task is not registered, Celery would wait for its result, with a subscription for each message.
+            ignore_result=True,
         )
 
     def check(self, manager: TriggerManager, run: str) -> None:
@@ -98,8 +101,9 @@ def _refuse_local_task(run: str) -> None:
 def register_tasks(app: celery.Celery) -> None:
     """Make every trigger task, defined by now or later, a Celery task of an application.
 
-    Also registers the task ``triggers_nb.recover``, to be put into the beat schedule. The application may be configured
-    before or after; modules that define tasks belong into its ``include``, unless something else imports them.
+    Also registers the task ``triggers_nb.recover``, to be put into the beat schedule, and lets workers fail instances
+    of task classes that they do not know. The application may be configured before or after; modules that define tasks
+    belong into its ``include``, unless something else imports them.
 
     Parameters
     ----------
@@ -114,11 +118,35 @@ def register_tasks(app: celery.Celery) -> None:
         watch_tasks(register)
         app.register_task(RecoverTask())
 
+    def fail_unknown(sender: Any, name: str, message: Any, **_: object) -> None:
+        if sender.app is app:
+            _fail_unknown(app, name, message)
+
+    task_unknown.connect(fail_unknown, weak=False)
     if app.finalized:
         register_all()
     else:
         # Not before it is configured: a task takes its settings when it is registered.
         app.on_after_finalize.connect(register_all, weak=False)
+
+
+def _fail_unknown(app: celery.Celery, name: str, message: Any) -> None:
+    """Fail the instance of a message for a class that this worker does not know; Celery discards the message."""
+    try:
+        payload = message.payload
+        kwargs = payload["kwargs"] if isinstance(payload, Mapping) else payload[1]
+        if not {"instance_name", "manager_type", "storage_type", "storage_uid"} <= kwargs.keys():
+            return  # no work of ours
+        manager = _manager(kwargs, app)
+        instance = manager.storage[kwargs["instance_name"]]
+        if instance.config.run == name:
+            find_task(name)
+        elif instance.status == "scheduled":
+            manager.hand_over([instance])
+    except TaskNotFound as error:
+        manager._fail_scheduled(instance.name, error)
+    except Exception:
+        logger.exception("a message for the unknown task %r led nowhere", name)
 
 
 class TriggerRequest(Request):  # type: ignore[misc]
@@ -187,7 +215,7 @@ class TriggerCeleryTask(celery.Task):  # type: ignore[misc]
         manager = _manager(sent, self.app)
         token = claim_token(self.request.id, self.request.hostname, os.getpid())
         try:
-            run_instance(manager, instance_name, find_task(self.name), token)
+            run_instance(manager, instance_name, find_task(self.name), token, self.name)
         except SoftTimeLimitExceeded as error:
             # Not the body was interrupted, which fails the instance, but a commit.
             manager.fail_running(instance_name, token, describe(error))

@@ -41,9 +41,9 @@ class ThreadingTaskRunner(BaseTaskRunner):
         """Start the instance in a thread."""
         task_class = self.resolve(task_instance.config.run)
         own = rebuild_manager(manager, self.name)
-        name = task_instance.name
+        name, run = task_instance.name, task_instance.config.run
         delay_s = left_of_cooldown_s(task_instance) if self.respect_cooldown else 0.0
-        _pool.submit(lambda: run_instance(own, name, task_class), delay_s)
+        _pool.submit(lambda: run_instance(own, name, task_class, run=run), delay_s)
 
     def resolve(self, target: str) -> type[TriggerTask]:
         """Find the task class that a configuration names."""
