@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.conftest import begin
+from tests.browser.labs import TIMEOUT_MS
 from triggers_nb.notebook.export import StaticExporter
 
 CELLS = ["ws.triage()", "ws[ws.failures()['session_uid'].iloc[0]].panel()"]
@@ -22,7 +23,7 @@ def saved(lab, page, day):
 def look_for(page, twin):
     """Scroll through the notebook until something is seen: what is far below is rendered when one gets there."""
     panel = page.locator(".jp-WindowedPanel-outer").first
-    for _ in range(240):
+    for _ in range(TIMEOUT_MS // 250):
         if twin.is_visible():
             return
         panel.evaluate("(e) => { e.scrollTop = e.scrollTop + e.clientHeight < e.scrollHeight ? e.scrollTop + 300 : 0 }")

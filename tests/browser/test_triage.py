@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Clicks, begin, output_of, wait_for_button
 
@@ -45,7 +46,7 @@ def test_a_group_is_skipped_with_cascade_in_few_clicks_and_a_typed_confirmation(
     click(triage.get_by_role("tab", name="Skip 161"))
     click(triage.get_by_label("cascade: fire the task as if it had finished"))
     triage.locator(".tnb-primary", has_text="Skip 161 instances").wait_for()
-    assert triage.locator(".tnb-primary").is_disabled()
+    expect(triage.locator(".tnb-primary")).to_be_disabled()
     triage.locator(".tnb-confirm").fill("triggers.db")
     click(wait_for_button(triage, "Skip 161 instances"))
     triage.locator(".tnb-last", has_text="161 done").wait_for()
@@ -77,6 +78,7 @@ def test_the_whole_path_is_there_for_the_keyboard(triage, page):
     triage.locator(".tnb-preview", has_text="fires").wait_for()
     triage.locator(".tnb-confirm").focus()
     page.keyboard.type("triggers.db")
+    wait_for_button(triage, "Skip 129 instances")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     triage.locator(".tnb-last", has_text="129 done").wait_for()
