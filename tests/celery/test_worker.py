@@ -170,7 +170,7 @@ def test_what_runs_is_the_stored_class_and_not_that_of_the_message(session, work
     # Then it is dropped and logged, and the instance goes to its own, through that one's own queue
     session.wait(t_ship__0="finished")
     assert session["t_ship#0"].metadata["result"]["queue"] == "express"
-    assert "was sent to 'tests.Exit', and is to run 'tests.Express'" in worker.log.read_text()
+    worker.wait_for_log("was sent to 'tests.Exit', and is to run 'tests.Express'")
     assert session.reports() == ["t_ship#0"]
 
 
