@@ -11,7 +11,7 @@ from triggers_nb.core import records as rec
 from triggers_nb.core.events import Provenance
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import RegistryError, TriggersError
-from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.manager import OUT_OF_REACH, TriggerManager, trigger_managers
 from triggers_nb.storages.cache import CacheStorageBackend
 from triggers_nb.storages.store import DueItem, Store
 from triggers_nb.storages.urls import default_url, open_store
@@ -44,11 +44,17 @@ def recover(
     celery_app : object, optional
         The Celery application that takes the work, or ``module:attribute`` of it.
 
+    Raises
+    ------
+    ReadOnlyError
+        If `url` is the store of a handle that may change nothing.
+
     Returns
     -------
     dict of str to int
         How many items were ``handed over``, had their ``hooks called``, whose ``worker lost`` it, ``failed``, needed
-        ``nothing`` any more, or are ``out of reach``, as their manager is not installed here.
+        ``nothing`` any more, or are ``out of reach``: their manager is not installed here, or they are hooks of a class
+        that is registered under no key.
 
     Examples
     --------
@@ -56,6 +62,7 @@ def recover(
     {}
     """
     store = url if isinstance(url, Store) else open_store(default_url() if url is None else url)
+    store.refuse_changes()
     done: Counter[str] = Counter()
     failures = 0
     for uid, item, due in islice(_due_items(store), limit):
@@ -87,7 +94,7 @@ def _recover_one(store: Store, uid: str, item: str, due: DueItem, runner: str | 
         manager = _manager_of(store, uid, runner, celery_app)
     except TriggersError as error:
         logger.error("session %r: %s cannot be recovered here: %s", uid, item, error)
-        return "out of reach"
+        return OUT_OF_REACH
     if manager is None:
         store.settle(uid, item)
         return "nothing"

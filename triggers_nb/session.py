@@ -90,7 +90,7 @@ class Session(SessionView, SessionChanges):
 
     def _handle(self, access: Access, provenance: Provenance, expected: Mapping[str, int]) -> BaseTriggerStorage:
         workspace = self.workspace
-        return CacheStorageBackend(self.uid, workspace.store).derive(
+        return CacheStorageBackend(self.uid, workspace._source.store).derive(
             mode=access.handle_mode,
             provenance=provenance,
             expected=expected,

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from triggers_nb.errors import CommitConflict, InvalidValue
 from triggers_nb.manager import TriggerManager, trigger_managers
 from triggers_nb.plan.frames import COMPARISON, PREVIEW
 from triggers_nb.plan.trying import MAX_RESTARTS
+from triggers_nb.recovery import recover
 
 COLUMNS = ["action", "target", "to_status", "certainty", "origin"]
 
@@ -237,8 +238,8 @@ def test_a_preview_never_writes_runs_publishes_or_logs(scheme, tmp_path, journal
     meddle(reach)
     meddle(stray)
     written = []
-    for name in WRITES:
-        monkeypatch.setattr(ws.store, name, lambda *_, name=name, **__: written.append(name))
+    writes = {name: lambda *_, name=name, **__: written.append(name) for name in WRITES}
+    monkeypatch.setattr(ws.store, "__class__", type("Recorded", (type(ws.store),), writes))
     caplog.set_level(logging.DEBUG)
 
     # When all of it is tried out
@@ -278,6 +279,56 @@ def test_a_preview_leaves_every_byte_in_redis_as_it_is(meddle):
     finally:
         server.kill()
         server.remove()
+
+
+def lock_and_release(url):
+    with tnb.CacheStorageBackend("f1", url).acquire_lock():
+        pass
+
+
+AGAINST_OTHERS = {
+    "clear": lambda url: tnb.CacheStorageBackend("other", url).cache.clear(),
+    "clear the store": lambda url: tnb.CacheStorageBackend("other", url).store.clear(),
+    "delete": lambda url: tnb.CacheStorageBackend("other", url).store.delete("f1"),
+    "trim": lambda url: tnb.CacheStorageBackend("f1", url).store.trim_events("f1", 0),
+    "lock": lock_and_release,
+    "settle": lambda url: tnb.CacheStorageBackend("f1", url).store.settle("f1", "p:t_import#0"),
+    "fire": lambda url: TriggerManager(tnb.CacheStorageBackend("made", url)).fire("go"),
+    "fire here": lambda url: Meddler(tnb.CacheStorageBackend("f0", url)).fire("go"),
+    "recover": recover,
+    "fire by a workspace": lambda url: tnb.connect(url)["f1"].fire("cancelled"),
+}
+
+
+@pytest.mark.parametrize("is_swallowed", [False, True])
+@pytest.mark.parametrize("act", AGAINST_OTHERS.values(), ids=AGAINST_OTHERS)
+def test_a_hook_changes_no_store_while_a_plan_is_tried_out_and_a_row_says_that_it_wanted_to(
+    act, is_swallowed, tmp_path, meddle, journal
+):
+    # Given a hook that opens the storage by its URL, and may keep its errors to itself
+    url = f"sqlite:///{tmp_path}/flights.db"
+    ws = make_fleet(2, url, manager="tests-meddler")
+    before = everything_about(ws, journal)
+
+    def reach(manager, trigger):
+        with suppress(Exception) if is_swallowed else nullcontext():
+            act(url)
+
+    meddle(lambda manager, trigger: manager.fire("noticed", {"after": trigger}, once=True))
+    meddle(reach)
+
+    # When a plan is tried out
+    preview = ws["f0"].plan.fire("cancelled").preview(hooks=True)
+
+    # Then nothing is changed, one row says what was refused, and the other hook has been tried out all the same
+    assert everything_about(ws, journal) == before
+    said = preview[preview["detail"].str.contains("a preview changes nothing elsewhere", na=False)]
+    assert said["action"].unique().tolist() == (["note"] if is_swallowed else ["hook"])
+    assert said["origin"].unique().tolist() == ["hook"]
+    assert ("fire", "noticed", None, "certain", "hook") in rows(preview)
+    # And afterwards the same is allowed
+    Meddler.acts.clear()
+    act(url)
 
 
 def test_a_hook_cannot_execute_a_plan_while_another_is_tried_out(meddle, journal):

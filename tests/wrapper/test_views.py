@@ -152,7 +152,7 @@ def test_markers_are_equal_for_equal_values_and_keys(ws: tnb.Workspace, monkeypa
 
 def test_a_session_that_is_gone_says_so_whatever_is_asked(ws: tnb.Workspace) -> None:
     s = ws[UID]
-    ws.store.delete(UID)
+    ws._source.store.delete(UID)
 
     for ask in (s.instances, s.tasks, s.triggers, s.failures, s.events, s.stuck, s.graph, s.plot, s.timeline):
         with pytest.raises(UnknownSession, match=UID):

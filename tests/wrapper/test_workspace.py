@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from triggers_nb.errors import (
     UnknownSession,
 )
 from triggers_nb.manager import TriggerManager, trigger_managers
+from triggers_nb.recovery import recover
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
 from triggers_nb.storages import urls
 from triggers_nb.storages.memory import MemoryStore
@@ -288,6 +291,17 @@ CHANGES = {
     "lock": lambda s: s.storage.acquire_lock().__enter__(),
     "derived": lambda s: s.storage.derive(mode="read-write").transact("x", lambda work: work.refuse_missing_session()),
     "create": lambda s: s.workspace.create("order-2", TASKS),
+    "delete": lambda s: s.storage.store.delete(s.uid),
+    "delete through the workspace": lambda s: s.workspace.store.delete(s.uid),
+    "delete by another handle": lambda s: tnb.CacheStorageBackend(s.uid, s.storage.store).store.delete(s.uid),
+    "delete by a freed handle": lambda s: s.storage.derive(mode="read-write", guard=None).store.delete(s.uid),
+    "clear": lambda s: s.manager.storage.store.clear(),
+    "trim": lambda s: s.storage.store.trim_events(s.uid, 0),
+    "settle": lambda s: s.storage.store.settle(s.uid, "p:t_ship#0"),
+    "postpone": lambda s: s.storage.store.postpone(s.uid, "p:t_ship#0", 1.0),
+    "lock of the store": lambda s: s.storage.store.acquire_lock(s.uid, b"1" * 16, 5.0),
+    "recover": lambda s: s.manager.recover(),
+    "recover all": lambda s: recover(s.storage.store),
 }
 
 
@@ -299,6 +313,38 @@ def test_a_read_only_workspace_changes_nothing_and_says_what_would(shared: str, 
     with pytest.raises(ReadOnlyError, match=r"with ws\.writable\(confirm='production'\) as rw"):
         CHANGES[change](ws["order-1"])
     assert n_events(ws) == before
+
+
+@pytest.mark.parametrize("options", [{"mode": "read-only"}, {"env": "production"}], ids=["read-only", "production"])
+def test_the_sessions_of_an_embedded_storage_are_not_cleared_from_where_nothing_may_be_changed(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/orders.db"
+    tnb.connect(url).create("order-1", TASKS)
+    ws = tnb.connect(url, **options)
+
+    for cache in (ws["order-1"].storage.cache, ws["order-1"].manager.storage.cache):
+        with pytest.raises(ReadOnlyError, match=r"with ws\.writable\(confirm="):
+            cache.clear()
+    assert list(ws) == ["order-1"]
+
+    with ws.writable(confirm=ws.access.phrase) as rw:
+        cache = rw["order-1"].storage.cache
+    with pytest.raises(ReadOnlyError, match="is over"):
+        cache.clear()
+    assert list(ws) == ["order-1"]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_may_not_do_more(copied: Any, tmp_path: Path) -> None:
+    tnb.connect(url := f"sqlite:///{tmp_path}/orders.db").create("order-1", TASKS)
+    storage = tnb.connect(url, mode="read-only")["order-1"].storage
+
+    with pytest.raises(TypeError, match="handle"):
+        copied(storage)
+    for each in (storage.store, storage.cache):
+        with pytest.raises((TypeError, ReadOnlyError)):
+            copied(each).clear()
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -366,6 +412,8 @@ def test_what_was_made_in_a_writable_block_ends_with_it_in_every_thread(shared: 
         lambda: storage.transact("x", lambda work: work.refuse_missing_session()),
         lambda: storage.derive(mode="read-write").transact("x", lambda work: work.refuse_missing_session()),
         lambda: s.manager.fire("paid"),
+        lambda: storage.store.delete("order-1"),
+        lambda: rw.store.delete("order-1"),
     ]
     refused: list[BaseException] = []
 

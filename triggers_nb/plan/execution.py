@@ -17,7 +17,8 @@ from triggers_nb.plan.actions import Action
 from triggers_nb.plan.interrupts import Interrupts
 from triggers_nb.plan.results import DONE, FAILED, NOT_DONE, REFUSED, Done, PlanFailed, Result
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome, refuse_in_trial
+from triggers_nb.storages.base import Outcome
+from triggers_nb.storages.trials import refuse_in_trial
 
 if TYPE_CHECKING:
     from triggers_nb.journal import JournalWriter
@@ -69,7 +70,7 @@ def _check(workspace: Workspace, plan: Plan, reason: object, on_error: str, rate
         raise ValueError(f"rate={rate!r}: expected a positive number of steps a second, or None")
     if reason is not None and not isinstance(reason, str):
         raise TypeError(f"reason={brief(reason)}: expected text, or None")
-    if plan.workspace.store is not workspace.store:
+    if plan.workspace._source is not workspace._source:
         raise ValueError(f"the plan was made on {plan.workspace.url}, this workspace is {workspace.url}")
     refuse_in_trial(None, workspace.url)
 

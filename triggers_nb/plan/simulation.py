@@ -19,9 +19,10 @@ from triggers_nb.plan.assumptions import Outcome as Assumed
 from triggers_nb.plan.rows import Consequence, consequences
 from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome, tried_out
+from triggers_nb.storages.base import Outcome
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
 from triggers_nb.storages.store import Store
+from triggers_nb.storages.trials import tried_out
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask
 
 #: Makes the manager that a trial goes through, on an overlay.
@@ -67,8 +68,8 @@ def simulate(
         overlay = OverlayStore(store, uid)
         trial = _Trial(overlay, uid, make_manager, hooks, assumptions, max_steps)
         try:
-            with tried_out(overlay):
-                rows = trial.run(steps)
+            with tried_out(overlay) as refused:
+                rows = trial.run(steps, refused)
         except MovedOn:
             continue
         # A hook may have swallowed that the session moved on.
@@ -106,11 +107,13 @@ class _Trial:
         #: What an execution from here would say of handing work over.
         self.notes: set[str] = set()
 
-    def run(self, steps: Sequence[Numbered]) -> list[Consequence]:
+    def run(self, steps: Sequence[Numbered], refused: list[str]) -> list[Consequence]:
+        """Try the steps, then run what they schedule; `refused` is what hooks were told that reached elsewhere."""
         versions = Versions(action for _, action in steps)
         for step, action in steps:
             self.step, self.certainty, self.origin, self.is_known = step, "certain", "direct", True
             self._attempt(action, versions)
+            self._note_refused(refused)
         n_run = 0
         while self.queue:
             if n_run >= self.max_steps:
@@ -119,6 +122,7 @@ class _Trial:
                 )
                 break
             n_run += self._run_instance(self.queue.popleft())
+            self._note_refused(refused)
         for step, action in steps:
             self._add_blocked(step, action)
         return self.rows
@@ -138,6 +142,14 @@ class _Trial:
                 self._add("refused", action.target, detail=f"{type(error).__name__}: {error}")
         finally:
             self.versions = self.manager = None
+
+    def _note_refused(self, refused: list[str]) -> None:
+        """Add what a hook was refused and kept to itself."""
+        self.origin = "hook"
+        for said in refused:
+            if not any(row.detail is not None and said in row.detail for row in self.rows):
+                self._add("note", self.uid, detail=f"refused: {said}")
+        refused.clear()
 
     def _note_runners(self, manager: TriggerManager, outcome: Outcome) -> None:
         """Add what an execution from here would say of handing over what a step schedules."""

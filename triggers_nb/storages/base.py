@@ -7,8 +7,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from triggers_nb.core import records as rec
@@ -29,6 +29,7 @@ from triggers_nb.errors import (
     brief,
 )
 from triggers_nb.registry import Registry
+from triggers_nb.storages.guarded import GuardedStore, unguarded
 from triggers_nb.storages.store import Cell, Commit, Committed, Conflict, SessionState, Store
 
 T = TypeVar("T")
@@ -62,25 +63,11 @@ class Outcome(NamedTuple):
     commit_id: bytes
 
 
-#: The store that a change is tried out on, in this thread: meanwhile no other one is changed from here.
-_tried_out: ContextVar[Store | None] = ContextVar("_tried_out", default=None)
-
-
-@contextmanager
-def tried_out(store: Store) -> Iterator[None]:
-    """Refuse changes of any other store while the block runs, whoever makes them in this thread."""
-    token = _tried_out.set(store)
-    try:
-        yield
-    finally:
-        _tried_out.reset(token)
-
-
-def refuse_in_trial(store: Store | None, what: str) -> None:
-    """Raise if a change is being tried out in this thread, on another store than this one."""
-    tried = _tried_out.get()
-    if tried is not None and tried is not store:
-        raise StorageError(f"{what} was to be changed while a plan is tried out: a preview changes nothing elsewhere")
+def _refuse(uid: str, url: str, mode: Mode, guard: Callable[[], object] | None) -> None:
+    if guard is not None:
+        guard()
+    if mode != "read-write":
+        raise ReadOnlyError(f"session {uid!r} in {url} was opened read-only: nothing was changed")
 
 
 class BaseTriggerStorage:
@@ -149,13 +136,22 @@ class BaseTriggerStorage:
         expected: Mapping[str, int] | None = None,
         **others: Any,
     ) -> Self:
-        """Make another handle on the same session, with another mode, provenance or expected revisions (or others)."""
+        """Make another handle on the same session, with another mode, provenance or expected revisions (or others).
+
+        What this one may not change, the other may not, either, unless it is given a `store` of its own.
+        """
         other = object.__new__(type(self))
         vars(other).update(vars(self))
         other.mode = mode or self.mode
         other.provenance = provenance or self.provenance
         other.expected = self.expected if expected is None else expected
         vars(other).update(others)
+        is_restricted = other.mode != "read-write" or other.guard is not None
+        if is_restricted and (mode is not None or not others.keys().isdisjoint(("guard", "store"))):
+            # Not by the handle's methods alone: its store is for all to use.
+            other.store = GuardedStore(
+                other.store, partial(_refuse, self.uid, other.store.url, other.mode, other.guard)
+            )
         other._kept = []
         other._lock = threading.local()
         return other
@@ -168,6 +164,7 @@ class BaseTriggerStorage:
             expected={},
             expected_epoch=None,
             guard=None,
+            store=unguarded(self.store),
             observer=None,
         )
 
@@ -374,12 +371,7 @@ class BaseTriggerStorage:
 
     def refuse_read_only(self) -> None:
         """Raise if this handle may not change anything."""
-        if _tried_out.get() is not None:
-            refuse_in_trial(self.store, f"session {self.uid!r} in {self.store.url}")
-        if self.guard is not None:
-            self.guard()
-        if self.mode != "read-write":
-            raise ReadOnlyError(f"session {self.uid!r} in {self.store.url} was opened read-only: nothing was changed")
+        _refuse(self.uid, self.store.url, self.mode, self.guard)
 
     @property
     def lock_token(self) -> bytes:

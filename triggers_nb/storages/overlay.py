@@ -23,6 +23,7 @@ from triggers_nb.storages.store import (
     View,
     missing_links,
 )
+from triggers_nb.storages.trials import refuse_in_trial
 
 
 class MovedOn(StorageError):
@@ -181,9 +182,8 @@ class OverlayStore(Store):
         return Committed(self._epoch, self._seq, commit.at_us)
 
     def _refuse(self, uid: str) -> NoReturn:
-        raise StorageError(
-            f"session {uid!r} is not the one that is tried out ({self._uid!r}): a preview changes nothing anywhere else"
-        )
+        refuse_in_trial(None, f"session {uid!r} in {self.url}")
+        raise StorageError(f"session {uid!r} in {self.url} is only tried out: nothing of it is changed like this")
 
     def trim_events(self, uid: str, keep: int) -> int:
         self._refuse(uid)
@@ -212,7 +212,8 @@ class OverlayStore(Store):
         self._refuse(uid)
 
     def clear(self) -> None:
-        self._refuse("*")
+        refuse_in_trial(None, f"every session in {self.url}")
+        raise StorageError(f"sessions in {self.url} are only tried out: they are not cleared")
 
     def now_us(self) -> int:
         return time.time_ns() // 1000

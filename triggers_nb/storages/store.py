@@ -18,12 +18,13 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
 from triggers_nb.core.records import links_of
 from triggers_nb.errors import StorageError
+from triggers_nb.storages.trials import refuse_in_trial, refuse_writes_in_trial
 
 #: How many steps `Store.read` follows links.
 LINK_STEPS: Final = 2
@@ -156,6 +157,17 @@ class Store(ABC):
 
     #: Identifies what is stored: the same in every process, however its URL is spelled. Without credentials.
     storage_id: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_writes_in_trial(cls)
+
+    def refuse_changes(self) -> None:
+        """Raise if nothing may be changed here: through a handle that may not, or while something is tried out.
+
+        All methods that change something do so.
+        """
+        refuse_in_trial(self, f"every session in {self.url}")
 
     @abstractmethod
     def read(self, uid: str, names: Iterable[str], *, follow: bool = True) -> View | None:
