@@ -94,6 +94,16 @@ def test_a_kept_manager_fires_in_one_trip_and_a_new_one_in_two() -> None:
     assert store.trips == 2
 
 
+def test_a_manager_that_is_kept_for_long_still_fires_in_one_trip() -> None:
+    store = CountingStore()
+    manager = TriggerManager(BaseTriggerStorage("s", store))
+    fill(manager, 1)
+    store.clear_counts()
+    for _ in range(2500):
+        manager.fire("tick")
+    assert store.trips == 2500
+
+
 def test_finding_unresolved_tasks_looks_at_no_instance() -> None:
     store = CountingStore()
     manager = TriggerManager(BaseTriggerStorage("s", store))
