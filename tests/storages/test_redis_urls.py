@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import triggers_nb as tnb
 from tests.ports import free_port
 from tests.storages.contract import make
 from tests.storages.redis_servers import RedisPlace, RedisServer
@@ -13,6 +14,7 @@ from triggers_nb.errors import StorageError, StorageUrlError
 from triggers_nb.storages.redis import RedisStore
 from triggers_nb.storages.redis_checks import find_risks, parse_info
 from triggers_nb.storages.redis_urls import parse_redis_url
+from triggers_nb.storages.urls import open_store
 
 TLS = Path(__file__).parent / "tls"
 
@@ -63,6 +65,50 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
     assert "secret" not in str(caught.value)
     assert "expected" in str(caught.value) or "Redis Cluster" in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        *((f"redis://host/{db}", "no number") for db in ("abc", "5x", "-1", "+1", "1_0", " 1", "0/1", "%31", "٣")),
+        *((f"rediss://host?db={db}", "no number") for db in ("5x", "-1", "+1", "1_0")),
+        ("redis://host/1?db=2", "twice"),
+        ("redis://host?db=1&db=2", "twice"),
+        ("redis://host?db=", "without a value"),
+        ("redis://host?db", "name=value"),
+        ("redis://host?port=6380", "as an option"),
+        ("redis://host?host=other", "as an option"),
+        ("unix:///run/redis.sock?path=/other", "as an option"),
+        ("redis://host/0#1", "%23"),
+        ("unix:///run/redis.sock#db=1", "%23"),
+        ("redis://host:0", "port 0"),
+        ("redis://host:00/0", "port 0"),
+        ("redis://a,b/0", "several hosts"),
+        ("redis://host\n/0", "line break"),
+        ("redis://host/0\n", "line break"),
+        ("redis:// host/0", "space"),
+        ("unix://run/redis.sock", "three slashes"),
+        ("unix://user:secret@run/redis.sock", "three slashes"),
+        ("redis+cluster://", "no host"),
+        ("redis+cluster://a:7000,,b:7001", "comma too many"),
+        ("redis+cluster://a:7000,", "comma too many"),
+        ("redis+cluster://a:7000,b:0", "port 0"),
+        ("redis+cluster://a:7000/abc", "no number"),
+    ],
+)
+def test_nothing_of_a_url_is_overlooked(url: str, problem: str) -> None:
+    with pytest.raises(StorageUrlError, match=problem) as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+    assert "expected one such as redis://host:6379/0" in str(caught.value)
+
+
+def test_nor_of_the_url_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIGGERS_URL", "redis://localhost:6379/5x")
+    with pytest.raises(StorageUrlError, match="no number"):
+        tnb.connect()
+    with pytest.raises(StorageUrlError, match="no number"):
+        tnb.CacheStorageBackend("order-17")
 
 
 def test_an_option_that_nobody_knows_is_refused(redis_place: RedisPlace) -> None:

@@ -1,5 +1,7 @@
 """Which store a URL means, and what is said of one that means none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,31 @@ def test_the_default_is_a_file_in_the_working_directory(tmp_path: Path, monkeypa
     monkeypatch.setenv("TRIGGERS_URL", "triggers.db")
     with pytest.raises(StorageUrlError, match=r"triggers\.db: this is no URL"):
         default_url()
+
+
+CONFIGURE = """
+import sys
+from django.conf import settings
+from triggers_nb import CacheStorageBackend
+print(CacheStorageBackend("order-17").store.url)
+settings.configure()
+try:
+    CacheStorageBackend("order-17")
+except ValueError as error:
+    print(error)
+print(CacheStorageBackend("order-17", "memory://named").store.url)
+"""
+
+
+def test_where_django_is_configured_one_has_to_say_which_storage(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", CONFIGURE], capture_output=True, text=True, check=True)
+
+    before, refusal, named = run.stdout.splitlines()
+    assert before == f"sqlite:///{tmp_path}/triggers.db"
+    assert "Django is configured here" in refusal
+    assert "Set TRIGGERS_URL, or pass a URL such as sqlite:///triggers.db" in refusal
+    assert named == "memory://named"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

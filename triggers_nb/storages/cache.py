@@ -20,7 +20,7 @@ class CacheStorageBackend(BaseTriggerStorage):
     cache : str, optional
         ``sqlite:///path`` and ``memory://name`` are *embedded* (this machine, this process); ``redis://…``,
         ``rediss://…``, ``unix://…`` and ``redis+cluster://…`` are *shared*. By default ``TRIGGERS_URL``, else
-        ``sqlite:///triggers.db`` in the working directory.
+        ``sqlite:///triggers.db`` in the working directory (but not where Django is configured: there one has to say).
     timeout : float, optional
         Seconds after its last change at which the session expires, once nothing in it is unresolved and nothing is
         pending. None: never, or what the session already says.

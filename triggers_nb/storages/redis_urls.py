@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 from redis import connection
 
@@ -23,6 +23,10 @@ _EXAMPLES: Final = (
 _SHORT: Final = 4
 #: Options of a URL that cannot be chosen, as replies would be read wrongly with others.
 _FIXED: Final = {"protocol": 2, "decode_responses": False}
+#: What the client would take from the options, and we from the place that is meant for it.
+_NOT_OPTIONS: Final = {"host", "port", "path"}
+#: Characters that the client leaves out of a URL without a word.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class RedisUrl(NamedTuple):
@@ -64,6 +68,8 @@ def parse_redis_url(url: str) -> RedisUrl:
     RedisUrl('redis://localhost:6379/0')
     """
     scheme, _, rest = url.partition("://")
+    if problem := _find_problem(scheme, rest):
+        raise StorageUrlError(f"a {scheme}:// URL {problem}; expected one such as {_EXAMPLES}")
     hosts: list[str] = []
     try:
         if scheme == CLUSTER:
@@ -80,6 +86,45 @@ def parse_redis_url(url: str) -> RedisUrl:
         raise StorageUrlError("a unix:// URL lacks the path of the socket; expected unix:///path/to/redis.sock?db=0")
     options.update(_FIXED)
     return RedisUrl(_public(scheme, options, nodes), options, nodes)
+
+
+def _find_problem(scheme: str, rest: str) -> str | None:
+    """Say what the client would overlook, and go elsewhere than was meant. What it says holds no part of the URL."""
+    _, netloc, tail = _split(rest)
+    path, _, query = tail.partition("?")
+    if _CONTROL.search(rest) or re.search(r"\s", netloc):
+        return "holds a line break or a space (is there one at its end?)"
+    if "#" in tail:
+        return "holds a #, which ends it: in a password write %23"
+    if scheme == "unix":
+        return "has to have three slashes before the path of the socket" if netloc else _find_option_problem(query, "")
+    if scheme != CLUSTER and "," in netloc:
+        return f"names several hosts, which only {CLUSTER}:// does"
+    if scheme == CLUSTER and not all(netloc.split(",")):
+        return "names no host, or has a comma too many"
+    if re.search(r":0+(,|$)", netloc):
+        return "names port 0"
+    if not re.fullmatch(r"/?|/[0-9]+/?", path):
+        return "names a database that is no number (in a password, write %2F for a /)"
+    return _find_option_problem(query, path.strip("/"))
+
+
+def _find_option_problem(query: str, db: str) -> str | None:
+    """Say what is wrong with the options, `db` being the database that the path names."""
+    try:
+        options = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError:
+        return "has options that are not of the form name=value"
+    names = [name for name, _ in options]
+    if len(set(names)) < len(names) or ("db" in names and db):
+        return "says the same twice"
+    if not all(value for _, value in options):
+        return "has an option without a value"
+    if not _NOT_OPTIONS.isdisjoint(names):
+        return "has its host, port or path as an option"
+    if not re.fullmatch("[0-9]+", dict(options).get("db", "0")):
+        return "names a database that is no number"
+    return None
 
 
 def _split(rest: str) -> tuple[str, str, str]:

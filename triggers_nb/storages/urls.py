@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -27,9 +28,21 @@ def default_url() -> str:
     Raises
     ------
     StorageUrlError
-        If ``TRIGGERS_URL`` cannot be used.
+        If ``TRIGGERS_URL`` cannot be used, or is not set in a process where Django is configured.
     """
-    return absolute_url(os.environ.get(URL_VARIABLE) or f"sqlite:///{DEFAULT_FILE}")
+    url = os.environ.get(URL_VARIABLE)
+    if not url and _is_django_configured():
+        raise StorageUrlError(
+            "no storage is named, and Django is configured here: sessions in its cache are not available in this release, "
+            f"and a file {DEFAULT_FILE} in the working directory is hardly meant. Set {URL_VARIABLE}, or pass a URL such "
+            f"as {_EXAMPLES}"
+        )
+    return absolute_url(url or f"sqlite:///{DEFAULT_FILE}")
+
+
+def _is_django_configured() -> bool:
+    """Whether this process has configured Django; nothing is imported for that."""
+    return bool(getattr(getattr(sys.modules.get("django.conf"), "settings", None), "configured", False))
 
 
 def absolute_url(url: str) -> str:
