@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -68,6 +69,23 @@ def test_cascades_and_replays_are_drawn_and_explained():
     legend = next(g for g in root.iter(f"{SVG}g") if g.get("class") == "legend")
     words = ["".join(t.itertext()) for t in legend.iter(f"{SVG}text")]
     assert words == ["running", "finished", "replayed", "waits for a worker", "runs", "cascade", "replay"]
+
+
+def test_no_cascade_leads_back_in_time_to_what_still_waits_for_more():
+    waiting = instance_graph(
+        TASKS,
+        [
+            instance("t_import#0", "finished", created=0, scheduled=0, running=1, finished=3),
+            instance("t_check#0", "unstarted", created=0.5),
+        ],
+        {"t_check#0": ["t_import#0"]},
+    )
+    (link,) = [
+        g for g in parse(timeline_svg(waiting, until=at(4))).iter(f"{SVG}g") if g.get("class") == "e cascade off"
+    ]
+    xs = [float(point.split(",")[0]) for point in re.findall(r"[\d.]+,[\d.]+", link.find(f"{SVG}path").attrib["d"])]
+
+    assert min(xs) > xs[0] - 1
 
 
 def test_hours_in_which_nothing_happens_are_cut_short_and_said():

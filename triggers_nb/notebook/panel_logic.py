@@ -381,7 +381,7 @@ class PanelLogic(SurfaceLogic):
         if stored is None:
             return f"event {seq:,} of {self.n_events:,}"
         event = decode_event(stored.data)
-        target = next((change.target for change in event.changes if change.target), "")
+        target = cut(next((change.target for change in event.changes if change.target), ""), 60)
         who = f" by {event.actor}" if event.actor else ""
         moment = f"{from_us(stored.at_us):%Y-%m-%d %H:%M:%S} UTC"
         return printable(f"event {seq:,} of {self.n_events:,} · {moment} · {event.action} {target}{who}")

@@ -25,7 +25,6 @@ _WORDS: Final = {
     "metadata": "metadata changes",
     "logs": "messages are resolved",
     "configure": "configuration changes",
-    "session": "session changes",
     "blocked": "still waits",
     "refused": "refused",
     "stopped": "stopped",
@@ -87,6 +86,8 @@ def _row(row: Mapping[Any, str], n: int) -> str:
     said = subject if is_status else f"{escaped(_WORDS.get(row['action'], row['action']))} {subject}"
     if row["action"] == "blocked":
         said = f"{subject} still waits for <code>{escaped(row['trigger'])}</code>"
+    if row["action"] == "session":
+        said = _session_change(row["target"])
     times = f'<span class="tnb-n">{n:,} ×</span> ' if n > 1 else ""
     detail = f'<div class="tnb-muted">{escaped(row["detail"])}</div>' if row["detail"] else ""
     before = (
@@ -100,6 +101,12 @@ def _row(row: Mapping[Any, str], n: int) -> str:
         f"<tr{css}><td>{times}{said}{detail}</td><td>{before}</td><td>{after}</td>"
         f'<td class="tnb-muted">{escaped(how)}{origin}</td></tr>'
     )
+
+
+def _session_change(target: str) -> str:
+    if target == "metadata":
+        return "the session's metadata changes"
+    return f"the session's manager becomes {f'<code>{escaped(target)}</code>' if target else 'one without a key'}"
 
 
 def _differing(before: Any, after: Any, indent: str) -> Iterator[str]:

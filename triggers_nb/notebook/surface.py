@@ -221,6 +221,8 @@ class SurfaceWidget(anywidget.AnyWidget):
     def note_alive(self) -> None:
         """Show that the storage was reached just now, every two seconds."""
         self._display.renew()
+        if (run := self.logic.sheet.run) is not None:
+            self._tell(run)  # the last steps, if the next one takes long
         now = time.monotonic()
         if self._lost is None and now - self._alive_at < ALIVE_EVERY_S:
             return

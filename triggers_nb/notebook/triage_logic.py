@@ -307,7 +307,7 @@ class TriageLogic(SurfaceLogic):
     def columns(self) -> list[dict[str, str]]:
         """Columns of the table."""
         fixed = [("session", "name"), ("instance", "name"), ("status", "status"), ("failed", "age")]
-        own = [(name, "text") for name in self.value_columns()] or [("message", "text")]
+        own = [(name, "text") for name in self.value_columns()] or [("message", "note")]
         return [{"name": printable(name), "kind": kind} for name, kind in (*fixed, *own)]
 
     def rows(self) -> list[list[Any]]:

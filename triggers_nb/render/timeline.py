@@ -267,10 +267,10 @@ def _draw_links(graph: Graph, places: Mapping[str, float], axis: TimeAxis) -> st
         return ""
     parts = []
     for source, target, role in sorted(graph.edges(keys=True)):
-        end, start = (
-            graph.nodes[source]["ended_at"],
-            graph.nodes[target]["scheduled_at"] or graph.nodes[target]["created_at"],
-        )
+        facts, end = graph.nodes[target], graph.nodes[source]["ended_at"]
+        start = facts["scheduled_at"] or facts["created_at"]
+        if end and start and not facts["scheduled_at"]:
+            start = max(start, end)  # it waits for more: what happened later leads into its waiting
         if end and start:
             way = _way(_MARGIN + _NAMES + axis.x(end), places[source], _MARGIN + _NAMES + axis.x(start), places[target])
             parts.append(f'<g class="e {role} off">{draw_line(role, False, way)}</g>')

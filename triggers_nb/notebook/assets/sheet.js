@@ -53,8 +53,8 @@ function sheetOf(model, send) {
     if (field.kind === "select") {
       input = make("select", { id, change: () => changed(true) }, ...field.options.map(([value, text]) => make("option", { value }, text)));
     } else if (field.kind === "trigger") {
-      input = make("input", { type: "text", id, list: `${id}-l`, spellcheck: "false", autocomplete: "off", input: () => { suggest(field); changed(false); } });
-      extra = make("div", { class: "tnb-triggers" }, make("datalist", { id: `${id}-l` }, ...field.options.map(([name]) => make("option", { value: name }))),
+      input = make("input", { type: "text", id, spellcheck: "false", autocomplete: "off", input: () => { narrow(input, extra); suggest(field); changed(false); } });
+      extra = make("div", { class: "tnb-triggers", role: "group", "aria-label": "known triggers" },
         ...field.options.map(([name, released]) => make("button", {
           type: "button", class: "tnb-trigger", click: () => { input.value = name; suggest(field); changed(true); },
         }, make("b", {}, name), make("span", { class: "tnb-muted" }, released))));
@@ -64,6 +64,14 @@ function sheetOf(model, send) {
     input.value = field.value;
     inputs[field.name] = input;
     return make("div", { class: "tnb-field" }, make("label", { for: id }, field.label), input, extra, hint);
+  }
+
+  /** Show the known triggers that contain what was typed; all if none does. */
+  function narrow(input, list) {
+    const needle = input.value.trim().toLowerCase();
+    const lines = [...list.children];
+    const found = lines.filter((line) => line.firstChild.textContent.toLowerCase().includes(needle));
+    for (const line of lines) line.hidden = found.length > 0 && !found.includes(line);
   }
 
   /** Keys of earlier firings, to be taken over. */

@@ -47,10 +47,10 @@ async function render({ model, el }) {
 
   function showBar() {
     const about = model.get("bar");
-    const chips = make("span", {});
+    const chips = make("span", { class: "tnb-counts" });
     chips.innerHTML = about.chips || "";
     bar.replaceChildren(make("b", { class: "tnb-title" }, about.title), make("span", { class: "tnb-muted tnb-about" }, about.about),
-      ...(about.env ? [make("span", { class: "tnb-tag" }, about.env)] : []), live, make("span", { class: "tnb-space" }), chips, pause);
+      ...(about.env ? [make("span", { class: "tnb-tag" }, about.env)] : []), live, make("span", { class: "tnb-ends" }, chips, pause));
     refused.hidden = !about.refused && !about.gone;
     refused.textContent = about.gone ? "This session does not exist (any more)." : about.refused;
   }

@@ -1,6 +1,10 @@
 const ROW_PX = 28;
 const MARGIN_ROWS = 8;
 
+/** A narrower table leaves these out: the detail has them. Columns of one's own stay. */
+const LEAST_PX = { note: 600, age: 400, span: 440 };
+const LEAST_STATUS_PX = 300; // where all have failed
+
 function idOf(model, row) {
   return row.slice(0, model.get("n_key")).join("\n");
 }
@@ -21,6 +25,7 @@ function render({ model, el }) {
   let shown = []; // indices of the rows that pass the filter
   let cursor = -1; // position in `shown`
   let needle = "";
+  let fits = ""; // the columns that there is room for
   const checks = model.get("has_checks");
 
   const label = make("span", { class: "tnb-tlabel" });
@@ -83,14 +88,27 @@ function render({ model, el }) {
     label.textContent = text;
   }
 
+  /** Positions of the columns that there is room for. */
+  function visible() {
+    const width = table.clientWidth || 800;
+    const least = model.get("n_key") > 1 ? { ...LEAST_PX, status: LEAST_STATUS_PX } : LEAST_PX;
+    return model.get("columns").map((column, i) => (width >= (least[column.kind] || 0) ? i : -1)).filter((i) => i >= 0);
+  }
+
+  function resize() {
+    if (String(visible()) !== fits) drawHead();
+    draw();
+  }
+
   function drawHead() {
-    const columns = model.get("columns");
+    fits = String(visible());
+    const columns = visible().map((i) => model.get("columns")[i]);
     head.replaceChildren(...(checks ? [make("span", { class: "tnb-td tnb-k-check" }, all)] : []),
       ...columns.map((column) => make("span", { class: `tnb-td tnb-k-${column.kind}`, role: "columnheader" }, column.name)));
-    const width = { name: "minmax(7em, 2.1fr)", status: "8.6em", age: "5.2em", span: "4.5em", text: model.get("n_key") > 1 ? "minmax(3.5em, 1fr)" : "minmax(3.5em, 2fr)" };
+    const width = { name: "minmax(6em, 2.1fr)", status: "8.6em", age: "5.4em", span: "4.5em", note: "minmax(3.5em, 1.6fr)", text: model.get("n_key") > 1 ? "minmax(3.5em, 1fr)" : "minmax(3.5em, 2fr)" };
     const tracks = columns.map((column) => width[column.kind] || "1fr");
-    // A session's name beside an instance's is the longer one.
-    if (model.get("n_key") > 1) tracks[0] = "minmax(8em, 2.8fr)";
+    // A session's name beside an instance's is the longer one, and all of these have failed.
+    if (model.get("n_key") > 1) [tracks[0], tracks[2], tracks[3]] = ["minmax(7em, 2.8fr)", "6.2em", "4.8em"];
     scroller.style.setProperty("--tnb-columns", (checks ? "24px " : "") + tracks.join(" "));
   }
 
@@ -130,7 +148,7 @@ function render({ model, el }) {
       box.checked = !off.has(id);
       line.append(make("span", { class: "tnb-td tnb-k-check" }, box));
     }
-    kinds.forEach((kind, i) => line.append(cellOf(kind, row[i], statuses)));
+    for (const i of visible()) line.append(cellOf(kinds[i], row[i], statuses));
     return line;
   }
 
@@ -190,7 +208,7 @@ function render({ model, el }) {
     watch(model, ["unchecked", "label"], () => { say(); draw(); }),
   ];
   const clock = setInterval(draw, 10000);
-  const sized = new ResizeObserver(draw);
+  const sized = new ResizeObserver(resize);
   sized.observe(scroller);
   drawHead();
   arrange();
