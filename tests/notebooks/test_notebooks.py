@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+pytestmark = pytest.mark.timeout(900)  # whole notebooks, on a busy machine too
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 each_notebook = pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
 
@@ -25,7 +27,8 @@ def outputs(tmp_path_factory):
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("TRIGGERS_URL", f"sqlite:///{directory / 'notebook.db'}")
             environment.setenv("TRIGGERS_JOURNAL", str(directory / "journal.jsonl"))
-            client = NotebookClient(read(name), timeout=240, resources={"metadata": {"path": str(directory)}})
+            own = {"metadata": {"path": str(directory)}}
+            client = NotebookClient(read(name), timeout=None, startup_timeout=600, resources=own)
             executed = client.execute()
         return [output for cell in executed.cells if cell.cell_type == "code" for output in cell.outputs]
 
