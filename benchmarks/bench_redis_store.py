@@ -54,6 +54,7 @@ class Firing:
             due={f"handover:board#{self.index}": (30.0, b"payload of the hand-over")},
             event=secrets.token_bytes(400),
             at_us=time.time_ns() // 1000,
+            is_current=True,
         )
 
     def read(self) -> None:
