@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,12 @@ from triggers_nb.errors import (
     InvalidValue,
     ManagerMismatch,
     NoRunner,
+    RegistryError,
     StorageError,
     TaskNotFound,
     UnknownInstance,
     WorkerLost,
+    brief,
 )
 from triggers_nb.registry import Registry
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
@@ -41,6 +44,10 @@ logger = logging.getLogger("triggers_nb.manager")
 
 #: The hooks that a custom manager may override.
 HOOK_NAMES = ("_post_fire", "_post_replay", "_post_skip")
+_ASYNC_HOOK = "Write it with def; asyncio.run(…) in it runs what has to be awaited"
+
+#: What recovery says of an item that only another manager, or another process, can take up.
+OUT_OF_REACH = "out of reach"
 
 #: The longest that a hand-over waits for the next try.
 MAX_BACKOFF_S = 3600.0
@@ -80,7 +87,17 @@ class TriggerManager:
     #: Key of the task runner for tasks that name none.
     default_task_runner_name: ClassVar[str | None] = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in HOOK_NAMES:
+            if inspect.iscoroutinefunction(getattr(cls, name)):
+                raise TypeError(f"{cls.__qualname__}.{name} is async: nobody would await it. {_ASYNC_HOOK}")
+
     def __init__(self, storage: BaseTriggerStorage, allow_manager_change: bool = False) -> None:
+        if not callable(getattr(storage, "transact", None)):
+            raise TypeError(
+                f"storage={brief(storage)}: expected a handle on a session, such as CacheStorageBackend('order-17')"
+            )
         self.storage = storage
         self.allow_manager_change = allow_manager_change
         _warn_of_overrides(type(self))
@@ -164,7 +181,7 @@ class TriggerManager:
         InvalidStatus
             If it is not failed.
         """
-        name = _name_of(failed_instance)
+        name = self._name_of(failed_instance)
         kwargs = None if replacement_kwargs is None else encode_kwargs(replacement_kwargs, "replacement_kwargs")
 
         def decide(work: Work) -> None:
@@ -192,7 +209,7 @@ class TriggerManager:
         UnknownInstance, InvalidStatus
             As for `replay_failed_instance`.
         """
-        name = _name_of(failed_instance)
+        name = self._name_of(failed_instance)
         kwargs = Raw(encode_mapping(result, "result"))
         self._change("skip", lambda work: transitions.skip(work, name, bool(cascade), kwargs), instance=name)
 
@@ -227,7 +244,7 @@ class TriggerManager:
         InvalidStatus
             If there is no such status, or the change is not allowed.
         """
-        name = _name_of(task_instance)
+        name = self._name_of(task_instance)
         check_status(status)
         own = parse_metadata(metadata)
         kwargs = Raw(encode_mapping(cascade_kwargs, "cascade_kwargs"))
@@ -240,7 +257,7 @@ class TriggerManager:
 
     def update_instance_metadata(self, task_instance: str | TaskInstance, metadata: Mapping[str, Any]) -> TaskInstance:
         """Merge metadata into an instance's, and return it as it is then."""
-        name = _name_of(task_instance)
+        name = self._name_of(task_instance)
         own = parse_metadata(metadata)
         outcome = self._change(
             "update_metadata", lambda work: transitions.update_metadata(work, name, own), instance=name
@@ -249,7 +266,7 @@ class TriggerManager:
 
     def mark_instance_logs_resolved(self, task_instance: str | TaskInstance) -> TaskInstance:
         """Note that somebody has looked at an instance's messages, and return it as it is then."""
-        name = _name_of(task_instance)
+        name = self._name_of(task_instance)
         own = parse_metadata({"logsResolved": True})
         outcome = self._change(
             "resolve_logs", lambda work: transitions.update_metadata(work, name, own, "logs"), instance=name
@@ -293,6 +310,11 @@ class TriggerManager:
             Whether its task's name was fired.
         """
 
+    def _present_hooks(self) -> frozenset[str]:
+        """Names of the hooks that its class overrides, or that were set on the object itself."""
+        cls, own = type(self), vars(self)
+        return frozenset([name for name in HOOK_NAMES if name in own or getattr(cls, name) is not _NO_HOOKS[name]])
+
     # The way of a change ------------------------------------------------------------------------------------------
 
     def _change(
@@ -311,7 +333,7 @@ class TriggerManager:
         `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
         work can be handed over does not decide whether the instance may end.
         """
-        hooked = hooks_of(type(self))
+        hooked = self._present_hooks()
 
         def guarded(work: Work) -> None:
             self._enter_session(work, creates)
@@ -358,7 +380,10 @@ class TriggerManager:
         if not creates:
             work.refuse_missing_session()
         head = transitions.make_session(work, None, self.storage.timeout)
-        if head.manager is not None and self.storage.check_manager and not self._is_of(head.manager):
+        if head.manager is None:
+            if type(self) is not TriggerManager:  # else whoever comes after a crash would leave its hooks out
+                self._record_manager(work)
+        elif self.storage.check_manager and not self._is_of(head.manager):
             if not self.allow_manager_change:
                 raise ManagerMismatch(self.storage.uid, head.manager, self._key(), type(self).__qualname__)
             transitions.record_manager(work, self._key())
@@ -510,12 +535,15 @@ class TriggerManager:
         return errors
 
     def _call_hook(self, call: HookCall, instances: Mapping[str, TaskInstance]) -> None:
+        arguments: tuple[Any, ...] = (instances.get(call.target),)
         if call.hook == "_post_fire":
-            self._post_fire(call.target, [instances[name] for name in call.scheduled])
-        elif call.hook == "_post_replay":
-            self._post_replay(instances[call.target])
-        else:
-            self._post_skip(instances[call.target], call.cascade)
+            arguments = (call.target, [instances[name] for name in call.scheduled])
+        elif call.hook == "_post_skip":
+            arguments += (call.cascade,)
+        answer = getattr(self, call.hook)(*arguments)
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise TypeError(f"{call.hook} of this {type(self).__qualname__} is async, and did not run. {_ASYNC_HOOK}")
 
     def _record_hook_error(self, call: HookCall, error: BaseException) -> None:
         if self.storage.take is None:  # else it is only tried out
@@ -542,7 +570,8 @@ class TriggerManager:
         -------
         dict of str to str
             What was found: the item, and what was done, one of ``handed over``, ``hooks called``, ``worker lost``,
-            ``failed: …`` or ``nothing`` (somebody else did it).
+            ``failed: …``, ``nothing`` (somebody else did it) or ``out of reach`` (hooks of another class than this, or
+            a task class that would run in this process, which does not know it).
         """
         store, uid = self.storage.store, self.storage.uid
         self.storage.refuse_read_only()
@@ -572,6 +601,9 @@ class TriggerManager:
         if instance.status != "scheduled":
             store.settle(uid, item)
             return "nothing"
+        if (unknown := self._find_unknown(instance)) is not None:
+            logger.error("instance %s of session %r cannot be recovered here: %s", instance.name, uid, unknown)
+            return OUT_OF_REACH
         scheduled_us = rec.to_us(instance.metadata["timestamps"]["scheduled"])
         waiting_s = (store.now_us() - scheduled_us) / 1e6 - float(instance.cooldown)
         delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S) + max(0.0, -waiting_s)
@@ -579,6 +611,16 @@ class TriggerManager:
             return "nothing"
         errors = self.hand_over([instance], delay_s)
         return f"failed: {type(errors[0]).__name__}: {errors[0]}" if errors else "handed over"
+
+    def _find_unknown(self, instance: TaskInstance) -> TaskNotFound | None:
+        """Say that its class would have to run here and is unknown: whoever scheduled it may know it."""
+        try:
+            self.choose_runner(instance.config).runner().resolve(instance.config.run)
+        except TaskNotFound as error:
+            return error
+        except (NoRunner, RegistryError):
+            return None  # the hand-over tells
+        return None
 
     def _recover_lease(self, item: str, due: DueItem) -> str:
         if not self.storage.store.postpone(self.storage.uid, item, settings.grace_s(), due_us=due.due_us):
@@ -601,9 +643,16 @@ class TriggerManager:
         return failed
 
     def _recover_hooks(self, item: str, due: DueItem) -> str:
+        calls = decode_hooks(due.data)
+        if type(self) is TriggerManager and not self._present_hooks().issuperset([call.hook for call in calls]):
+            logger.error(
+                "session %r: %s stays due: its hooks are those of a manager that the session does not remember, as its "
+                "class is registered under no key (or they were set on the object). Register it, or call recover() on "
+                "such a manager", self.storage.uid, item,
+            )  # fmt: skip
+            return OUT_OF_REACH
         if not self.storage.store.postpone(self.storage.uid, item, settings.grace_s(), due_us=due.due_us):
             return "nothing"
-        calls = decode_hooks(due.data)
         names = {name for call in calls for name in (call.scheduled if call.hook == "_post_fire" else (call.target,))}
         errors = self._call_hooks(calls, {name: self.storage[name] for name in names}, item)
         return f"failed: {type(errors[0]).__name__}: {errors[0]}" if errors else "hooks called"
@@ -613,7 +662,8 @@ class TriggerManager:
     def _instance_of(self, outcome: Outcome, record: InstanceRecord) -> TaskInstance:
         config = outcome.step.records.get(rec.CONFIG + record.task) or self._config_record(outcome, record.task)
         seq = outcome.committed.seq if outcome.committed else 0
-        return TaskInstance.from_record(record, TaskConfig.from_record(record.task, config), seq)  # type: ignore[arg-type]
+        task = TaskConfig.from_record(record.task, config)  # type: ignore[arg-type]
+        return TaskInstance.from_record(record, task, seq, self.storage.uid)
 
     def _config_record(self, outcome: Outcome, task: str) -> rec.ConfigRecord:
         loaded = outcome.session.cells.get(rec.CONFIG + task)
@@ -622,6 +672,18 @@ class TriggerManager:
         view = self.storage.store.read(self.storage.uid, (rec.CONFIG + task,), follow=False)
         assert view is not None
         return rec.decode_record(rec.CONFIG, view.cells[rec.CONFIG + task].data)  # type: ignore[return-value]
+
+    def _name_of(self, instance: object) -> str:
+        if isinstance(instance, str):
+            return instance
+        if not isinstance(instance, TaskInstance):
+            raise TypeError(f"expected an instance's name or a TaskInstance, found {instance!r}")
+        if instance.session_uid not in (None, self.storage.uid):
+            raise ValueError(
+                f"instance {instance.name!r} is one of session {instance.session_uid!r}, this manager controls session "
+                f"{self.storage.uid!r}: use the manager of that session, or pass the name alone"
+            )
+        return instance.name
 
     def _instance_after(self, outcome: Outcome, name: str) -> TaskInstance:
         record = outcome.step.records.get(rec.INSTANCE + name)
@@ -632,11 +694,13 @@ class TriggerManager:
 trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", TriggerManager)
 
 
+#: The hooks of a manager that overrides none, whatever is patched later.
+_NO_HOOKS = {name: getattr(TriggerManager, name) for name in HOOK_NAMES}
+
+
 def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
     """Names of the hooks that a class overrides."""
-    if cls is TriggerManager:
-        return frozenset()
-    return frozenset([name for name in HOOK_NAMES if getattr(cls, name) is not getattr(TriggerManager, name)])
+    return frozenset([name for name in HOOK_NAMES if getattr(cls, name) is not _NO_HOOKS[name]])
 
 
 def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:
@@ -701,11 +765,3 @@ def _refuse_damaged(work: Work, instance: str) -> None:
     if loaded.record is None:
         raise StorageError(f"session {work.session.uid!r} is damaged: the configuration of {instance!r} is missing")
     TaskConfig.from_record(parts[0], loaded.record)  # type: ignore[arg-type]
-
-
-def _name_of(instance: object) -> str:
-    if isinstance(instance, TaskInstance):
-        return instance.name
-    if isinstance(instance, str):
-        return instance
-    raise TypeError(f"expected an instance's name or a TaskInstance, found {instance!r}")

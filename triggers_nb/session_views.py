@@ -232,7 +232,7 @@ class SessionView:
     def _situation(self) -> Situation:
         state = self._state()
         tasks, now_us = tasks_of(state), self._source.store.now_us()
-        return Situation(self._source, tasks, instances_of(state, tasks), fired_of(state), state.due, now_us)
+        return Situation(self._source, tasks, instances_of(state, tasks, self.uid), fired_of(state), state.due, now_us)
 
     def _board(self) -> Board:
         from triggers_nb.render.dashboard import MAX_ROWS, session_board

@@ -1,14 +1,17 @@
 """Hooks are called once, after the commit, with what they are promised, whatever else goes wrong."""
 
 import logging
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+from unittest import mock
 
 import pytest
 
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.work import HOOKS
 from triggers_nb.manager import TriggerManager
+from triggers_nb.recovery import recover
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.testing import DevNullTask, FailingTask, PassThruTask, SelfRetryingTask, SelfSkippingTask
 
@@ -300,3 +303,85 @@ def test_what_a_hook_receives_is_its_own(noting: Noting, join: Callable[[], None
     assert noting.storage["t_pass#0"].kwargs == {"go": {"n": 1}}
     assert noting.storage["t_pass#0"].status == "finished"
     assert noting.storage.latest_kwargs["go"] == {"n": 1}
+
+
+def test_a_hook_that_is_set_on_the_object_is_called_also_for_cascades(
+    manager: TriggerManager, join: Callable[[], None]
+) -> None:
+    calls: list[str] = []
+    manager.update_configuration(CONFIGURATION)
+    manager._post_fire = lambda trigger_name, tasks_scheduled: calls.append(trigger_name)  # type: ignore[method-assign]
+    manager.fire("go")
+    join()
+    assert sorted(calls) == ["go", "t_pass"]
+    assert pending_hooks(manager.storage) == []
+
+
+def test_a_hook_that_is_patched_on_the_base_class_is_called(noting: Noting, storage: BaseTriggerStorage) -> None:
+    plain = TriggerManager(BaseTriggerStorage("plain", storage.store))
+    with mock.patch.object(TriggerManager, "_post_fire") as patched:
+        plain.fire("here")
+        noting.fire("there")
+    plain.fire("afterwards")
+    patched.assert_called_once_with("here", [])
+    assert noting.calls == [("fire", "there", [])]
+
+
+def test_an_async_hook_is_refused_when_its_class_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"Waiting\._post_fire is async.*Write it with def"):
+
+        class Waiting(TriggerManager):
+            async def _post_fire(self, trigger_name: str, tasks_scheduled: list[TaskInstance]) -> None:  # type: ignore[override]
+                pass
+
+
+def test_an_async_hook_that_is_set_later_is_an_error_of_the_change(manager: TriggerManager) -> None:
+    async def wait(*_: object) -> None: ...
+
+    manager._post_fire = wait  # type: ignore[assignment, method-assign]
+    with pytest.raises(TypeError, match="_post_fire of this TriggerManager is async, and did not run"):
+        manager.fire("go")
+
+
+def test_hooks_of_a_class_without_a_key_wait_for_it_after_a_crash(
+    storage: BaseTriggerStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given an unregistered manager that dies between the commit and its hook
+    class Unknown(TriggerManager):
+        calls: ClassVar[list[str]] = []
+
+        def _post_fire(self, trigger_name: str, tasks_scheduled: list[TaskInstance]) -> None:
+            self.calls.append(trigger_name)
+
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "0.001")
+    with monkeypatch.context() as dying:
+        dying.setattr(TriggerManager, "_effects", lambda *_: [])
+        Unknown(storage).fire("go")
+    # when others recover, then they leave it, and say so
+    done = wait_until(lambda: recover(storage.store))
+    assert done == {"out of reach": 1}
+    assert list(TriggerManager(storage).recover().values()) == ["out of reach"]
+    assert Unknown.calls == []
+    # when one of its class does, then it is called
+    assert list(Unknown(storage).recover().values()) == ["hooks called"]
+    assert Unknown.calls == ["go"]
+    assert pending_hooks(storage) == []
+
+
+def test_hooks_after_a_crash_are_those_of_the_manager_that_made_the_session_by_firing(
+    storage: BaseTriggerStorage, register_manager: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls: Any = register_manager(type("Noting", (Noting,), {"calls": []}))
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "0.001")
+    with monkeypatch.context() as dying:
+        dying.setattr(TriggerManager, "_effects", lambda *_: [])
+        cls(storage).fire("go")
+    done = wait_until(lambda: recover(storage.store))
+    assert done == {"hooks called": 1}
+    assert cls.calls == [("fire", "go", [])]
+
+
+def wait_until(look: Callable[[], Any]) -> Any:
+    while not (found := look()):
+        threading.Event().wait(0.001)
+    return found

@@ -48,12 +48,57 @@ def test_a_session_remembers_the_manager_that_first_configured_it(custom: Trigge
     assert custom.storage.manager_key == "custom"
 
 
-def test_a_firing_alone_records_none(storage: BaseTriggerStorage, register_manager: Register) -> None:
+def test_a_session_that_is_fired_first_remembers_the_manager_too(
+    storage: BaseTriggerStorage, register_manager: Register
+) -> None:
     register_manager(Custom)
     Custom(storage).fire("go")
+    assert storage.manager_key == "custom"
+    with pytest.raises(ManagerMismatch):
+        TriggerManager(storage).update_configuration(CONFIGURATION)
+
+
+def test_a_firing_of_the_base_manager_leaves_it_to_the_first_configuration(
+    storage: BaseTriggerStorage, register_manager: Register
+) -> None:
+    TriggerManager(storage).fire("go")
     assert storage.manager_key is None
-    TriggerManager(storage).update_configuration(CONFIGURATION)
-    assert storage.manager_key == "default"
+    register_manager(Custom)(storage).update_configuration(CONFIGURATION)
+    assert storage.manager_key == "custom"
+    with pytest.raises(ManagerMismatch):
+        TriggerManager(storage).fire("go")
+
+
+@pytest.mark.parametrize("storage", [None, "order-17"])
+def test_a_manager_without_a_session_is_refused_at_once(storage: Any) -> None:
+    with pytest.raises(TypeError, match=f"storage={storage!r}: expected a handle on a session"):
+        TriggerManager(storage)
+
+
+def test_an_instance_of_another_session_is_refused(manager: TriggerManager, join: Callable[[], None]) -> None:
+    # given two sessions with a failed instance of the same name
+    other = TriggerManager(BaseTriggerStorage("order-18", manager.storage.store))
+    for each in (manager, other):
+        each.update_configuration(CONFIGURATION)
+        each.fire("go")
+    join()
+    before = other.storage.debug_repr()
+    for one in (manager.storage["t_fail#0"], *manager.storage, *manager.storage.instances_of_task("t_fail").values()):
+        for change in (
+            other.replay_failed_instance,
+            other.skip_failed_instance,
+            lambda it: other.update_instance_status(it, "finished"),
+            lambda it: other.update_instance_metadata(it, {"note": 1}),
+            other.mark_instance_logs_resolved,
+        ):
+            with pytest.raises(ValueError, match="'t_fail#0' is one of session 'order-17'.*session 'order-18'"):
+                change(one)
+    assert other.storage.debug_repr() == before
+    # what a manager returns is of its session, too
+    returned = manager.update_instance_metadata("t_fail#0", {"note": 1})
+    with pytest.raises(ValueError, match="order-17"):
+        other.skip_failed_instance(returned)
+    manager.skip_failed_instance(returned)
 
 
 CHANGES: list[Callable[[TriggerManager], object]] = [

@@ -169,6 +169,54 @@ def no_intruder():
     Intruder.act = None
 
 
+@trigger_managers.register("tests-later")
+class Later(TriggerManager):
+    """Fires from another thread: once it is asked to by the hook of ``b``, or by the test."""
+
+    released: ClassVar[threading.Event]
+    thread: ClassVar[threading.Thread]
+    calls: ClassVar[list[str]]
+
+    def _post_fire(self, trigger_name, tasks_scheduled):
+        self.calls.append(trigger_name)
+        if trigger_name == "go":
+            type(self).released = threading.Event()
+            type(self).thread = threading.Thread(target=self._fire_later)
+            self.thread.start()
+        if trigger_name == "b":
+            self.end()
+
+    def _fire_later(self):
+        self.released.wait()
+        self.fire("cancelled", {"by": "a thread"})
+
+    @classmethod
+    def end(cls):
+        cls.released.set()
+        cls.thread.join()
+
+
+@pytest.mark.parametrize("triggers", [["go"], ["go", "a"], ["go", "b", "c"]])
+def test_what_a_hook_lets_another_thread_do_later_is_an_ordinary_change(triggers):
+    Later.calls = []
+    ws = make_fleet(1, manager="tests-later")
+    ws["f0"].configure({"t_more": {"after": ["go", "cancelled"], "run": "tests.Close", "andEvery": "cancelled"}})
+    Later.calls = []
+
+    plan = ws.plan.fire(["f0"] * len(triggers), triggers)
+    result = plan.execute(progress=lambda done: "b" in triggers or Later.end())
+
+    # It is there, its work was handed over and its hook called; the plan tells of its own steps alone
+    assert Counter(Later.calls) == Counter([*triggers, "cancelled"])
+    fifo.drain(FAILS)
+    assert status(ws, name="t_more#0") == "finished"
+    assert result.errors == ()
+    assert list(result.frame["outcome"]) == ["done"] * len(triggers)
+    own = {event.changes[0].target: seq for seq, event in enumerate(events_of(ws), start=1)}
+    assert list(result.frame["seq"]) == [own[trigger] for trigger in triggers]
+    assert not [item for item in ws.store.state("f0").due if item.startswith("q:")]
+
+
 def test_what_a_firing_has_read_is_compared_once_for_each_session():
     ws = make_fleet(2)
     plan = ws.plan.fire(["f0", "f1"], ["t_import", "t_import"])

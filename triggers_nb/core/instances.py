@@ -134,6 +134,8 @@ class TaskInstance:
         ``unless`` triggers that have fired.
     revision : int
         Sequence number of the change that wrote it, 0 for one that is not stored.
+    session_uid : str or None
+        The session that it was read from, None if it was not.
     """
 
     #: Log level from which an instance's messages have to be marked resolved.
@@ -180,12 +182,15 @@ class TaskInstance:
         self.abandon_state = set(abandonState or ())
         self.retries = 0
         self.revision = 0
+        self.session_uid: str | None = None
         self._record: InstanceRecord | None = None
         self._metadata: dict[str, Any] | None = dict(metadata or {})
         self._kwargs: dict[str, Any] | None = dict(kwargs or {})
 
     @classmethod
-    def from_record(cls, record: InstanceRecord, config: TaskConfig, revision: int) -> TaskInstance:
+    def from_record(
+        cls, record: InstanceRecord, config: TaskConfig, revision: int, session_uid: str | None = None
+    ) -> TaskInstance:
         """Build it from what is stored; kwargs and metadata are decoded when somebody looks."""
         instance = cls.__new__(cls)
         instance.name = record.name
@@ -194,6 +199,7 @@ class TaskInstance:
         instance.abandon_state = set(record.seen)
         instance.retries = record.retries
         instance.revision = revision
+        instance.session_uid = session_uid
         instance._record = record
         instance._metadata = instance._kwargs = None
         return instance

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +18,7 @@ from triggers_nb.plan.actions import Action
 from triggers_nb.plan.interrupts import Interrupts
 from triggers_nb.plan.results import DONE, FAILED, NOT_DONE, REFUSED, Done, PlanFailed, Result
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome
+from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.trials import refuse_in_trial
 
 if TYPE_CHECKING:
@@ -175,10 +176,8 @@ class _Execution:
     def _do(self, action: Action, outcomes: list[Outcome]) -> Done:
         try:
             manager = self._manager_of(action)
-            storage = manager.storage
-            storage.expected, storage.expected_epoch = self.versions.enter(action)
-            storage.observer = self._observe
-            action.call(manager)
+            with self._watched(manager, action, outcomes):
+                action.call(manager)
         except (Exception, SystemExit) as error:
             self.errors.append(error)
             text = f"{type(error).__name__}: {error}"
@@ -188,14 +187,20 @@ class _Execution:
             return _row(action, REFUSED if is_refusal else FAILED, error=text)
         return self._done(action, outcomes[0], None)
 
-    def _observe(self, outcome: Outcome) -> None:
-        assert self.current is not None
-        assert self.manager is not None
-        action, outcomes = self.current
-        outcomes.append(outcome)
-        self.versions.note(action.uid, outcome)
-        # What hooks change afterwards rests on the state that they find.
-        self.manager.storage.expected, self.manager.storage.expected_epoch = {}, None
+    @contextmanager
+    def _watched(self, manager: TriggerManager, action: Action, outcomes: list[Outcome]) -> Iterator[None]:
+        """Collect what this thread changes through a manager; what others change there, then or later, is theirs."""
+
+        def observe(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            self.versions.note(action.uid, outcome)
+            watch.expect({}, None)  # what hooks change afterwards rests on the state that they find
+
+        watch = manager.storage.watch = Watch(observe, *self.versions.enter(action))
+        try:
+            yield
+        finally:
+            manager.storage.watch = None
 
     def _manager_of(self, action: Action) -> TriggerManager:
         if self.manager is None or self.manager.storage.uid != action.uid:

@@ -19,7 +19,7 @@ from triggers_nb.plan.assumptions import Outcome as Assumed
 from triggers_nb.plan.rows import Consequence, consequences
 from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome
+from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
 from triggers_nb.storages.store import Store
 from triggers_nb.storages.trials import tried_out
@@ -104,6 +104,8 @@ class _Trial:
         #: While a step is tried: the manager that it goes through, and the versions that it must find.
         self.manager: TriggerManager | None = None
         self.versions: Versions | None = None
+        #: Of the manager that was made last.
+        self.watch = Watch(self._observe)
         #: What an execution from here would say of handing work over.
         self.notes: set[str] = set()
 
@@ -130,8 +132,8 @@ class _Trial:
     def _attempt(self, action: Action, versions: Versions) -> None:
         self.is_first = True
         manager = self._manager()
-        manager.storage.expected, manager.storage.expected_epoch = versions.enter(action)
         self.versions, self.manager = versions, manager
+        self.watch.expect(*versions.enter(action))
         try:
             action.call(manager)
         except MovedOn:
@@ -164,7 +166,8 @@ class _Trial:
     def _manager(self) -> TriggerManager:
         manager = self.make_manager(self.overlay)
         storage = manager.storage
-        storage.take, storage.observer, storage.call_hooks = self._take, self._observe, self.hooks
+        self.watch = Watch(self._observe)
+        storage.take, storage.watch, storage.call_hooks = self._take, self.watch, self.hooks
         return manager
 
     def _take(self, instance: TaskInstance) -> None:
@@ -175,7 +178,7 @@ class _Trial:
             self.versions.note(self.uid, outcome)
             if self.is_first and self.manager.storage.check_manager:
                 self._note_runners(self.manager, outcome)
-            self.manager.storage.expected, self.manager.storage.expected_epoch = {}, None
+            self.watch.expect({}, None)
         if outcome.committed is None:
             return
         (stored,) = self.overlay.new_events(outcome.committed.seq - 1)[:1]

@@ -9,7 +9,7 @@ from triggers_nb.core import records as rec
 from triggers_nb.errors import CommitConflict
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.selection import manager_of
-from triggers_nb.storages.base import Outcome
+from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _learn(
             # What an earlier one wrote has no revision in the session itself.
             reads.update((cell, at) for cell, at in outcome.session.reads.items() if at <= overlay.base_seq)
 
-        manager.storage.observer = note
+        manager.storage.watch = Watch(note)
         made = Action(
             uid=session.uid,
             action=action,

@@ -63,6 +63,35 @@ class Outcome(NamedTuple):
     commit_id: bytes
 
 
+class Watch:
+    """What one thread wants of the changes that it makes through a handle, as a step of a plan does.
+
+    Changes that other threads make through the same handle (a timer's that a hook has started) are no concern of it.
+
+    Parameters
+    ----------
+    observe : callable
+        Called with the outcome of each change.
+    expected : mapping of str to int
+        Revisions that cells must have, in place of the handle's.
+    epoch : int, optional
+        The epoch that the session must have.
+    """
+
+    __slots__ = ("epoch", "expected", "observe", "thread")
+
+    def __init__(
+        self, observe: Callable[[Outcome], object], expected: Mapping[str, int] | None = None, epoch: int | None = None
+    ) -> None:
+        self.observe = observe
+        self.expect(expected or {}, epoch)
+        self.thread = threading.get_ident()
+
+    def expect(self, expected: Mapping[str, int], epoch: int | None) -> None:
+        """Have the next changes rest on other revisions."""
+        self.expected, self.epoch = expected, epoch
+
+
 def _refuse(uid: str, url: str, mode: Mode, guard: Callable[[], object] | None) -> None:
     if guard is not None:
         guard()
@@ -114,16 +143,14 @@ class BaseTriggerStorage:
         self.celery_app: object = None
         #: Called before every change; raises if there is another reason than `mode` to refuse it.
         self.guard: Callable[[], object] | None = None
-        #: Called with the outcome of each commit that is made through this handle.
-        self.observer: Callable[[Outcome], object] | None = None
+        #: What a step of a plan wants of the changes that its thread makes through this handle.
+        self.watch: Watch | None = None
         #: Takes the work that is scheduled through this handle, in place of any runner: nothing runs.
         self.take: Callable[[TaskInstance], object] | None = None
         #: Whether the manager must be the one that the session remembers; a preview may try another one.
         self.check_manager = True
         #: Whether hooks are called for changes through this handle; only a preview goes without.
         self.call_hooks = True
-        #: Epoch that the session must have when a change rests on `expected`.
-        self.expected_epoch: int | None = None
         #: What earlier changes saw; a change takes one for itself alone.
         self._kept: list[_Kept] = []
         self._lock = threading.local()
@@ -157,15 +184,21 @@ class BaseTriggerStorage:
         return other
 
     def for_worker(self, actor: str) -> Self:
-        """Make the handle of a running instance, which may end whatever becomes of the handle that scheduled it."""
+        """Make the handle of a running instance, which may end whatever becomes of the handle that scheduled it.
+
+        Raises
+        ------
+        ReadOnlyError
+            If this handle may not change anything: then it cannot have scheduled one.
+        """
+        self.refuse_read_only()
         return self.derive(
             mode="read-write",
             provenance=Provenance(actor=actor),
             expected={},
-            expected_epoch=None,
             guard=None,
             store=unguarded(self.store),
-            observer=None,
+            watch=None,
         )
 
     def __repr__(self) -> str:
@@ -192,7 +225,7 @@ class BaseTriggerStorage:
             cell = view.cells.get(rec.INSTANCE + instance_name)
             if cell is not None:
                 config = TaskConfig.from_record(parts[0], _config(view.cells, parts[0]))
-                return _instance(rec.INSTANCE + instance_name, cell, config)
+                return _instance(rec.INSTANCE + instance_name, cell, config, self.uid)
         raise UnknownInstance(instance_name, self.instance_names())
 
     def __iter__(self) -> Iterator[TaskInstance]:
@@ -256,7 +289,7 @@ class BaseTriggerStorage:
             raise self._no_session()
         config = TaskConfig.from_record(task, _config(view.cells, task))
         return {
-            name: _instance(cell, view.cells[cell], config)
+            name: _instance(cell, view.cells[cell], config, self.uid)
             for name, cell in zip(names, cells[1:], strict=True)
             if cell in view.cells
         }
@@ -319,7 +352,7 @@ class BaseTriggerStorage:
 
     def _instances(self) -> dict[str, TaskInstance]:
         state = self._state((rec.INSTANCE, rec.CONFIG))
-        return instances_of(state, _tasks(state))
+        return instances_of(state, _tasks(state), self.uid)
 
     def _no_session(self) -> UnknownSession:
         return UnknownSession(self.uid, hint="It was never configured, was deleted, or has expired")
@@ -467,6 +500,8 @@ class _Transaction:
             self.kept = storage._kept.pop()
         except IndexError:
             self.kept = _Kept()
+        watch = storage.watch
+        self.watch = watch if watch is not None and watch.thread == threading.get_ident() else None
         #: Whether the session has been looked at since this transaction began.
         self.has_looked = False
         self.deadline = time.monotonic() + COMMIT_TIMEOUT_S
@@ -478,8 +513,8 @@ class _Transaction:
             if outcome is not None:
                 if len(self.kept.cells) <= MAX_KEPT_CELLS:
                     self.storage._kept.append(self.kept)
-                if self.storage.observer is not None:
-                    self.storage.observer(outcome)
+                if self.watch is not None:
+                    self.watch.observe(outcome)
                 return outcome
 
     def _attempt(self) -> Outcome | None:
@@ -509,7 +544,8 @@ class _Transaction:
         return self._commit(session, step, commit_id, now_us)
 
     def _check_expected(self, session: Slice) -> None:
-        expected, epoch = self.storage.expected, self.storage.expected_epoch
+        watch = self.watch
+        expected, epoch = (self.storage.expected, None) if watch is None else (watch.expected, watch.epoch)
         if epoch is not None:
             session.need((rec.HEAD,))
             if session.epoch != epoch:
@@ -651,7 +687,9 @@ def _own_metadata(state: SessionState) -> dict[str, Any]:
     return metadata
 
 
-def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict[str, TaskInstance]:
+def instances_of(
+    state: SessionState, configs: Mapping[str, TaskConfig], uid: str | None = None
+) -> dict[str, TaskInstance]:
     """All instances in a session's state, by task and number."""
     found: list[tuple[InstanceRecord, int]] = [
         (decode_record(name, cell.data), cell.revision)  # type: ignore[misc]
@@ -662,7 +700,9 @@ def instances_of(state: SessionState, configs: Mapping[str, TaskConfig]) -> dict
     for record, _ in found:
         if record.task not in configs:
             raise StorageError(f"instance {record.name!r} cannot be read: its task has no configuration")
-    return {record.name: TaskInstance.from_record(record, configs[record.task], revision) for record, revision in found}
+    return {
+        record.name: TaskInstance.from_record(record, configs[record.task], revision, uid) for record, revision in found
+    }
 
 
 def _tasks(state: SessionState) -> dict[str, TaskConfig]:
@@ -670,9 +710,9 @@ def _tasks(state: SessionState) -> dict[str, TaskConfig]:
     return {name[2:]: TaskConfig.from_record(name[2:], _config(state.cells, name[2:])) for name in names}
 
 
-def _instance(name: str, cell: Cell, config: TaskConfig) -> TaskInstance:
+def _instance(name: str, cell: Cell, config: TaskConfig, uid: str) -> TaskInstance:
     record: InstanceRecord = decode_record(name, cell.data)  # type: ignore[assignment]
-    return TaskInstance.from_record(record, config, cell.revision)
+    return TaskInstance.from_record(record, config, cell.revision, uid)
 
 
 def _config(cells: Mapping[str, Any], task: str) -> ConfigRecord:

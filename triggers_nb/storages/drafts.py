@@ -27,7 +27,7 @@ from triggers_nb.errors import (
     StaleTarget,
     UnknownInstance,
     UnknownTask,
-    brief,
+    shown,
 )
 from triggers_nb.storages.base import COMMIT_TIMEOUT_S, BaseTriggerStorage
 
@@ -203,7 +203,7 @@ class DraftStorage:
         self._configuration.clear()
         for draft in changed:
             record = outcome.step.records[rec.INSTANCE + draft.name]
-            fresh = TaskInstance.from_record(record, draft.config, outcome.committed.seq)  # type: ignore[arg-type]
+            fresh = TaskInstance.from_record(record, draft.config, outcome.committed.seq, storage.uid)  # type: ignore[arg-type]
             vars(draft).update(vars(fresh))
 
     def _write(self, work: Work, changed: list[TaskInstance]) -> None:
@@ -332,5 +332,5 @@ def encode_kwargs(kwargs: object, path: str = "kwargs") -> dict[str, Raw]:
         raise InvalidValue(path, kwargs, "expected a mapping of triggers to their kwargs")
     for trigger in kwargs:
         if not is_name(trigger):
-            raise InvalidValue(f"{path}[{brief(trigger)}]", trigger, "expected a trigger's name")
+            raise InvalidValue(f"{path}[{shown(trigger)}]", trigger, "expected a trigger's name")
     return {trigger: Raw(encode_mapping(value, f"{path}[{trigger!r}]")) for trigger, value in kwargs.items()}
