@@ -46,14 +46,22 @@ Warnings::
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from triggers_nb.redaction import Redactor
 
 E = TypeVar("E", bound=BaseException)
 
 #: Where the classes are defined whose values are shown in messages about values.
 _SHOWN_MODULES = sys.stdlib_module_names | {"numpy", "pandas"}
+
+#: A name in a path.
+_KEY = re.compile(r"""\[(['"])(.*?)\1\]""")
 
 
 class TriggersError(Exception):
@@ -73,7 +81,7 @@ class ConfigurationError(TriggersError, ValueError):
         self.task, self.directive, self.found, self.expected = task, directive, found, expected
         where = f"task {task!r}" if task else "configuration"
         where += f", directive {directive!r}" if directive else ""
-        super().__init__(f"{where}: found {brief(found)}, expected {expected}")
+        super().__init__(f"{where}: found {shown(found, directive)}, expected {expected}")
 
 
 class InvalidValue(TriggersError, ValueError):
@@ -87,9 +95,9 @@ class InvalidValue(TriggersError, ValueError):
 
     def __init__(self, path: str, found: object, expected: str) -> None:
         self.path, self.found = path, found
-        # Redaction knows a value behind a name in this form. What an application's own repr tells, it does not know.
+        # What an application's own repr tells, redaction does not know.
         is_known = type(found).__module__.partition(".")[0] in _SHOWN_MODULES
-        value = f" = {brief(found)}" if is_known else ""
+        value = f" = {shown(found, path)}" if is_known else ""
         super().__init__(f"{path}{value} ({type(found).__name__}) cannot be stored; {expected}")
 
 
@@ -337,9 +345,45 @@ def brief(value: object, limit: int = 120) -> str:
         text = repr(value)
     except Exception:
         text = f"<{type(value).__name__} that cannot be shown>"
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int = 120) -> str:
     if "\n" in text:
         text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def shown(value: object, path: str = "") -> str:
+    """Show a value of a user's in a message: in brief, and without secrets.
+
+    Parameters
+    ----------
+    value : object
+        What was found.
+    path : str
+        Where: what stands under the name of a secret, such as ``kwargs['password'][0]``, is hidden whatever it is.
+    """
+    redactor = _redactor()
+    secret = next((name for name in _names_in(path) if redactor.hides(name)), None)
+    if isinstance(value, type):
+        return brief(value)
+    try:
+        hidden = redactor.value(value, secret)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be shown>"
+    return _cut(hidden) if isinstance(hidden, str) and not isinstance(value, str) else brief(hidden)
+
+
+def _names_in(path: str) -> list[str]:
+    return [path, *(name for _, name in _KEY.findall(path))]
+
+
+@cache
+def _redactor() -> Redactor:
+    from triggers_nb.redaction import Redactor  # messages are made long before most processes need it
+
+    return Redactor()
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -168,7 +168,7 @@ class Text(str):
         ({"a": object()}, "kwargs['a']"),
         ({"a": Unshowable()}, "kwargs['a']"),
         ({"a": {Unshowable()}}, "kwargs['a']"),
-        ({"a": {1, (2,)}}, "kwargs['a']{(2,)}"),
+        ({"a": {1, (2,)}}, "kwargs['a']{…}"),
         ({"a": 1j}, "kwargs['a']"),
         ({"a": bytearray(b"x")}, "kwargs['a']"),
         ({"a": memoryview(b"x")}, "kwargs['a']"),

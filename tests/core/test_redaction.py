@@ -324,7 +324,7 @@ def test_a_secret_within_a_string_of_a_source_line_is_replaced(redact: Redactor)
 @pytest.mark.parametrize("found", [("hunter2",), {"hunter2"}, [object(), "hunter2"]])
 def test_the_error_of_a_value_that_cannot_be_stored_hides_what_is_secret(redact: Redactor, found: object) -> None:
     error = InvalidValue("result['user']['password']", found, "expected what JSON can hold")
-    assert "hunter2" in str(error)
+    assert "hunter2" not in str(error)
     assert "hunter2" not in redact.text(str(error))
     assert "cannot be stored; expected what JSON can hold" in redact.text(str(error))
 

@@ -161,6 +161,42 @@ def test_a_value_that_cannot_be_stored_is_refused_naming_the_path():
         make_fleet(1)["f0"].plan.replay("t_import#0", kwargs={"scheduled": {"when": object()}})
 
 
+SECRETS = {
+    "fire": lambda ws: ws["f0"].plan.fire("noticed", {"password": ("hunter2",)}),
+    "fire something else": lambda ws: ws["f0"].plan.fire("noticed", [("password", "hunter2"), {"token": ("hunter2",)}]),
+    "fire in a manager": lambda ws: ws["f0"].manager.fire("noticed", {"login": {"password": [("hunter2",)]}}),
+    "merge": lambda ws: ws.plan.replay(ws.failures(), merge_kwargs={"scheduled": {"password": ("hunter2",)}}),
+    "merge by row": lambda ws: ws.plan.replay(ws.failures(), merge_kwargs=lambda row: ["password=hunter2"]),
+    "merge flat": lambda ws: ws.plan.replay(ws.failures(), merge_kwargs={"scheduled": "password=hunter2"}),
+    "a text": lambda ws: ws["f0"].replay("t_import#0", merge_kwargs="password=hunter2"),
+    "a key": lambda ws: ws["f0"].fire("noticed", {("password", "hunter2"): 1}),
+    "a set": lambda ws: ws["f0"].fire("noticed", {"passwords": {("hunter2",)}}),
+    "metadata": lambda ws: ws["f0"].update_metadata("t_import#0", {"api_key": ("hunter2",)}),
+    "a configuration": lambda ws: ws["f0"].configure(
+        {"t": {"after": ["a"], "run": "x", "withParams": {"a": {"password": ("hunter2",)}}}}
+    ),
+    "parameters": lambda ws: ws["f0"].configure(
+        {"t": {"after": ["a"], "run": "x", "withParams": [{"password": "hunter2"}]}}
+    ),
+}
+
+
+@pytest.mark.parametrize("make", SECRETS.values(), ids=SECRETS)
+def test_an_error_does_not_repeat_a_secret(make):
+    ws = make_fleet(1)
+
+    with pytest.raises((TypeError, ValueError)) as caught:
+        make(ws)
+
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(caught.value)
+
+
+def test_an_error_still_says_what_is_no_secret():
+    with pytest.raises(InvalidValue, match=r"kwargs\['seats'\] = \(12, 'A'\) \(tuple\) cannot be stored"):
+        make_fleet(1)["f0"].plan.fire("noticed", {"password": "hunter2", "seats": (12, "A")})
+
+
 def test_all_wrong_targets_are_named_at_once():
     ws = make_fleet(9)
     frame = ws.failures()

@@ -15,7 +15,7 @@ PACKAGE = "triggers_nb"
 LAYERS = {
     "triggers_nb.errors": 0,
     "triggers_nb.settings": 0,
-    "triggers_nb.redaction.*": 1,
+    "triggers_nb.redaction.*": 0,
     "triggers_nb.core.*": 1,
     "triggers_nb.storages.*": 2,
     "triggers_nb.registry": 2,

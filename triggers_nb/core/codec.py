@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec.msgpack import Ext
 
-from triggers_nb.errors import InvalidValue, StorageError, brief
+from triggers_nb.errors import InvalidValue, StorageError, shown
 
 F = TypeVar("F", float, Decimal)
 
@@ -124,7 +124,7 @@ def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
     plain = {}
     for key, item in value.items():
         if type(key) is not str:
-            raise InvalidValue(f"{path}[{brief(key)}]", key, "expected a string as key")
+            raise InvalidValue(f"{path}[{shown(key)}]", key, "expected a string as key")
         if not key.isascii():
             _checked_text(key, f"{path} key")
         # The commonest kinds are passed through without building the path to them.
@@ -232,7 +232,7 @@ def _zone(zone: tzinfo | None, path: str) -> object:
 
 def _plain_set(value: Iterable[Any], path: str, code: int, depth: int) -> Ext:
     _check_depth(value, path, depth)
-    items = sorted(_encode(_plain(item, f"{path}{{{brief(item)}}}", depth + 1)) for item in value)
+    items = sorted(_encode(_plain(item, f"{path}{{…}}", depth + 1)) for item in value)
     return Ext(code, _encode([msgspec.Raw(item) for item in items]))
 
 

@@ -138,6 +138,5 @@ def _encoded(task: str, directive: str, value: Mapping[str, Any]) -> msgspec.Raw
     try:
         return msgspec.Raw(encode_mapping(value, directive or "directives"))
     except InvalidValue as error:
-        raise ConfigurationError(
-            task, directive or error.path, error.found, f"a value that can be stored ({error})"
-        ) from error
+        expected = f"a value that can be stored ({error})"
+        raise ConfigurationError(task, directive or error.path, value, expected) from error

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value
 from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.errors import InvalidStatus, InvalidValue, UnknownInstance, UnknownSession, UnknownTrigger, brief
+from triggers_nb.errors import (
+    InvalidStatus,
+    InvalidValue,
+    UnknownInstance,
+    UnknownSession,
+    UnknownTrigger,
+    brief,
+    shown,
+)
 from triggers_nb.redaction import contains_marker
 from triggers_nb.render.wording import listing
 from triggers_nb.storages.base import BaseTriggerStorage
@@ -281,7 +289,7 @@ def for_target(target: Target, given: PerTarget, name: str) -> Mapping[str, Any]
     elif callable(given):
         own = given(target.rows[target.position] if target.rows is not None else target.name or target.uid)
     else:
-        raise TypeError(f"{name}={brief(given)}: expected a mapping, a Series of mappings, or a callable of the row")
+        raise TypeError(f"{name}={shown(given)}: expected a mapping, a Series of mappings, or a callable of the row")
     if not isinstance(own, Mapping):
         raise InvalidValue(name, own, f"expected a mapping for {target}")
     refuse_markers(own, name)

@@ -134,6 +134,16 @@ class Redactor:
         """
         return Copier(self.text, self._keys, self._mark).copy(obj, key)
 
+    def hides(self, name: str) -> bool:
+        """Say whether values under a name are hidden whole.
+
+        Examples
+        --------
+        >>> Redactor().hides("dbPassword"), Redactor().hides("tail")
+        (True, False)
+        """
+        return self._keys.kind(name) is not None
+
     def _mark(self, value: bytes) -> str:
         return make_marker(self._digest_key, value)
 
