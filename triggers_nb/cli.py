@@ -19,8 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from triggers_nb import __version__
+from triggers_nb import cli_reading as reading
+from triggers_nb.cli_reading import BadInput
 from triggers_nb.core.status import STATUSES
-from triggers_nb.errors import ResultsTruncated, StorageUrlError, TriggersError, UnknownKey
+from triggers_nb.errors import CredentialsWarning, ResultsTruncated, StorageUrlError, TriggersError, UnknownKey, brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,9 @@ OK: Final = 0
 FAILURE: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+
+#: How long numbers may be that are asked for.
+MAX_DIGITS: Final = 9
 
 
 class Command(NamedTuple):
@@ -47,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: _say(args, f"warning: {message}")
+            warnings.showwarning = lambda message, category, *_: _warn(args, message, category)
             return COMMANDS[args.command].run(args)
-    except (StorageUrlError, UnknownKey) as error:
+    except (BadInput, StorageUrlError, UnknownKey) as error:
         return _complain(args, error, USAGE)
     except (TriggersError, ImportError, OSError) as error:
         return _complain(args, error, FAILURE)
@@ -65,12 +71,19 @@ def _complain(args: argparse.Namespace, problem: object, code: int) -> int:
     return code
 
 
+def _warn(args: argparse.Namespace, message: object, category: type[Warning]) -> None:
+    if issubclass(category, CredentialsWarning):
+        message = "who lists processes sees the password of the URL: set TRIGGERS_URL instead of passing --url"
+    _say(args, f"warning: {message}")
+
+
 def _say(args: argparse.Namespace, text: object) -> None:
     print(f"triggers-nb {args.command}: {text}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="triggers-nb", description="Trigger sessions from the command line.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, command in COMMANDS.items():
         command.add_arguments(subparsers.add_parser(name, help=command.help, description=command.help))
@@ -125,9 +138,21 @@ def _day(text: str) -> date:
 
 
 def _at_least_one(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and int(text) > 0):
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 1 on, got {brief(text)}" + (", too long" if len(text) > MAX_DIGITS else "")
+        )
     return int(text)
+
+
+def _moment(text: str) -> str:
+    from triggers_nb.analysis.selection import parse_moment
+
+    try:
+        parse_moment(text, 0)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -183,12 +208,16 @@ def _recover_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _recover(args: argparse.Namespace) -> int:
     from triggers_nb.recovery import recover
+    from triggers_nb.storages.urls import default_url, open_store
 
+    store = open_store(default_url() if args.url is None else args.url, must_exist=True)
     sys.path.insert(0, str(Path.cwd()))  # as Celery does
     for module in args.modules:
-        import_module(module)
+        _load("--import", module, import_module)
     runner = args.runner or ("celery" if args.celery_app else None)
-    done = recover(args.url, limit=args.limit, runner=runner, celery_app=args.celery_app)
+    if args.celery_app:
+        _load("--celery-app", args.celery_app, _find_app)
+    done = recover(store, limit=args.limit, runner=runner, celery_app=args.celery_app)
     if args.json:
         print_json(done)
     else:
@@ -196,17 +225,29 @@ def _recover(args: argparse.Namespace) -> int:
     return FAILURE if done.keys() & {"failed", "out of reach"} else OK
 
 
+def _find_app(name: str) -> object:
+    from triggers_nb.runners.celery import find_app
+
+    return find_app(name)
+
+
+def _load(option: str, name: str, load: Callable[[str], object]) -> None:
+    """Import what an argument names; whatever goes wrong in that code, it is this argument that cannot be used."""
+    try:
+        load(name)
+    except (Exception, SystemExit) as error:
+        raise BadInput(f"{option} {name!r}: {type(error).__name__}: {error}") from None
+
+
 def _reading_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pattern", nargs="?", help="only sessions whose UID is like this, with *, ? and [...]")
-    parser.add_argument("--since", metavar="AGE", help="only sessions that changed since, such as 24h")
+    parser.add_argument("--since", type=_moment, metavar="AGE", help="only sessions that changed since, such as 24h")
     parser.add_argument("--max", type=_at_least_one, default=50, metavar="N", help="at most N rows (default: 50)")
     add_url(parser)
     add_json(parser)
 
 
 def _sessions(args: argparse.Namespace) -> int:
-    from triggers_nb import cli_reading as reading
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResultsTruncated)  # it speaks of Python
         frame = reading.open_workspace(args).sessions(args.pattern, since=args.since, max_results=args.max)
@@ -215,8 +256,6 @@ def _sessions(args: argparse.Namespace) -> int:
 
 
 def _failures(args: argparse.Namespace) -> int:
-    from triggers_nb import cli_reading as reading
-
     groups = reading.open_workspace(args).failure_groups(args.pattern, since=args.since, max_results=None)
     _say_if_cut(args, len(groups))
     return _print_frame(args, groups.head(args.max), reading.GROUPS)
@@ -234,8 +273,6 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from triggers_nb import cli_reading as reading
-
     session = reading.open_workspace(args)[args.uid]
     if args.json:
         return _print_frame(args, session.instances(), reading.INSTANCES)
@@ -251,10 +288,10 @@ def _lint_arguments(parser: argparse.ArgumentParser) -> None:
 def _lint(args: argparse.Namespace) -> int:
     import msgspec
 
-    from triggers_nb import cli_reading as reading
     from triggers_nb.analysis.lint import lint
 
-    findings = lint(reading.read_configuration(args.file))
+    configuration, repeated = reading.read_configuration(args.file)
+    findings = [*repeated, *lint(configuration)]
     if args.json:
         print_json([msgspec.to_builtins(finding) for finding in findings])
     else:
@@ -265,8 +302,6 @@ def _lint(args: argparse.Namespace) -> int:
 
 
 def _print_frame(args: argparse.Namespace, frame: pd.DataFrame, columns: tuple[str, ...]) -> int:
-    from triggers_nb import cli_reading as reading
-
     if args.json:
         print_json(reading.records(frame))
     else:

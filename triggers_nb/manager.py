@@ -35,10 +35,11 @@ from triggers_nb.errors import (
 )
 from triggers_nb.registry import Registry
 from triggers_nb.runners.base import BaseTaskRunner, task_runners
-from triggers_nb.storages.base import BaseTriggerStorage, Outcome, storage_backends
+from triggers_nb.storages.base import BaseTriggerStorage, storage_backends
 from triggers_nb.storages.drafts import encode_kwargs
 from triggers_nb.storages.leases import keep_alive
 from triggers_nb.storages.store import DueItem
+from triggers_nb.storages.transactions import Outcome
 
 logger = logging.getLogger("triggers_nb.manager")
 

@@ -12,6 +12,7 @@ from triggers_nb.core.events import Provenance
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import RegistryError, TriggersError
 from triggers_nb.manager import OUT_OF_REACH, TriggerManager, trigger_managers
+from triggers_nb.runners.base import task_runners
 from triggers_nb.storages.cache import CacheStorageBackend
 from triggers_nb.storages.store import DueItem, Store
 from triggers_nb.storages.urls import default_url, open_store
@@ -48,19 +49,23 @@ def recover(
     ------
     ReadOnlyError
         If `url` is the store of a handle that may change nothing.
+    UnknownKey
+        If there is no such `runner`.
 
     Returns
     -------
     dict of str to int
         How many items were ``handed over``, had their ``hooks called``, whose ``worker lost`` it, ``failed``, needed
-        ``nothing`` any more, or are ``out of reach``: their manager is not installed here, or they are hooks of a class
-        that is registered under no key.
+        ``nothing`` any more, or are ``out of reach``: their manager is not installed here, they are hooks of a class
+        that is registered under no key, or a task class that would run here is not known here.
 
     Examples
     --------
     >>> recover("memory://recovery-example")
     {}
     """
+    if runner is not None:
+        task_runners.get_class(runner)
     store = url if isinstance(url, Store) else open_store(default_url() if url is None else url)
     store.refuse_changes()
     done: Counter[str] = Counter()

@@ -39,6 +39,7 @@ LAYERS = {
     "triggers_nb.journal": 8,
     "triggers_nb.incidents.*": 9,
     "triggers_nb.notebook.*": 10,
+    "triggers_nb.__main__": 10,
     "triggers_nb.cli": 10,
     "triggers_nb.cli_reading": 10,
     "triggers_nb.demo.*": 10,

@@ -27,7 +27,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     #: ``"error"``: it can never work unless someone intervenes by hand; ``"warning"``: it is probably not meant.
     severity: str
-    #: ``"cycle"``, ``"nothing-fires"``, ``"always-abandoned"``, ``"never-runs"`` or ``"near-miss"``.
+    #: ``"cycle"``, ``"nothing-fires"``, ``"always-abandoned"``, ``"never-runs"``, ``"near-miss"`` or, in a file only,
+    #: ``"duplicate"``.
     code: str
     #: The task concerned; of a cycle, the first one.
     task: str

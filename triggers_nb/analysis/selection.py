@@ -5,8 +5,9 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeGuard, TypeVar
 
 import pandas as pd
 
@@ -52,7 +53,8 @@ def parse_age(value: object, name: str = "age") -> timedelta:
         return value
     found = _AGE.fullmatch(value) if isinstance(value, str) else None
     if found and found[2] in _UNITS:
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        with suppress(OverflowError):  # longer than a timedelta can be
+            return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
     raise ValueError(f"{name}={brief(value)}: expected {_AGES}, or a timedelta that is not negative")
 
 
@@ -80,7 +82,7 @@ def parse_moment(value: object, now_us: int, name: str = "since") -> int:
     (2000000, 3000000)
     """
     if isinstance(value, timedelta) or (isinstance(value, str) and _AGE.fullmatch(value)):
-        return now_us - parse_age(value, name) // timedelta(microseconds=1)
+        return max(0, now_us - parse_age(value, name) // timedelta(microseconds=1))
     moment: Any = value
     if isinstance(value, str):
         try:
@@ -138,9 +140,31 @@ def _at_least_one(value: str | Iterable[str], name: str) -> list[str]:
     return found
 
 
+def is_number(value: object) -> TypeGuard[int]:
+    """Whether something is a whole number, also one that was taken from a frame; True and False are none."""
+    return hasattr(value, "__index__") and not _is_flag(value)
+
+
+def parse_flag(value: object, name: str) -> bool:
+    """Read True or False, also from a frame.
+
+    Raises
+    ------
+    TypeError
+        If it is neither: of a text such as ``"no"`` nobody knows what is meant.
+    """
+    if not _is_flag(value):
+        raise TypeError(f"{name}={brief(value)}: expected True or False")
+    return bool(value)
+
+
+def _is_flag(value: object) -> bool:
+    return type(value).__name__ in ("bool", "bool_")  # Python's and numpy's
+
+
 def check_limit(value: object) -> None:
     """Raise ValueError if ``max_results`` is neither a positive number nor None."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if value is None or (is_number(value) and value > 0):
         return
     raise ValueError(f"max_results={brief(value)}: expected a positive number, or None for all of them")
 

@@ -44,6 +44,16 @@ class BaseTaskRunner(ABC):
             Anything else: the instance stays pending and is handed over again by ``recover()``.
         """
 
+    def resolve(self, target: str) -> object:
+        """Find the task class of that name, where the work is to run in this process.
+
+        Raises
+        ------
+        TaskNotFound
+            If it would have to be known here, and is not: ``recover()`` then leaves the instance to others.
+        """
+        return None
+
     def check(self, manager: TriggerManager, run: str) -> None:  # noqa: B027 most runners refuse nothing
         """Raise, before anything is committed, if this runner can never take work of that manager and task class."""
 

@@ -33,9 +33,9 @@ def default_url() -> str:
     url = os.environ.get(URL_VARIABLE)
     if not url and _is_django_configured():
         raise StorageUrlError(
-            "no storage is named, and Django is configured here: sessions in its cache are not available in this release, "
-            f"and a file {DEFAULT_FILE} in the working directory is hardly meant. Set {URL_VARIABLE}, or pass a URL such "
-            f"as {_EXAMPLES}"
+            "no storage is named, and Django is configured here: sessions in its cache are not available in this "
+            f"release, and a file {DEFAULT_FILE} in the working directory is hardly meant. Set {URL_VARIABLE}, or pass "
+            f"a URL such as {_EXAMPLES}"
         )
     return absolute_url(url or f"sqlite:///{DEFAULT_FILE}")
 
