@@ -157,3 +157,34 @@ def test_text_has_contrast_in_both_themes(lab, page, panel, theme):
     panel.locator(".tnb-diff ins").wait_for()
 
     assert evaluate_until_nothing(panel, CONTRAST) == []
+
+
+@pytest.mark.long
+def test_a_panel_without_a_variable_lives_while_it_is_shown_and_leaves_nothing_behind(lab, page, day):
+    show = "import gc, threading, weakref\npanel = s.panel()\nknown = weakref.ref(panel)\ndisplay(panel)"
+    seen = (
+        "gc.collect()\nprint(known() is None, [t.name for t in threading.enumerate() if t.name == 'triggers-nb-live'])"
+    )
+    lab.run(page, "garbage.ipynb", [begin(day), FIND, show])
+    panel = page.locator(".tnb-panel")
+    panel.locator(".tnb-tr").first.wait_for()
+
+    assert output_of(page, "del panel\n" + seen) == "False ['triggers-nb-live']"
+    panel.get_by_role("tab", name="Skip").click()
+    wait_for_button(panel, "Skip 1 instance").click()
+    panel.locator(".tnb-last", has_text="1 done").wait_for()
+
+    page.evaluate("() => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = 2; }")
+    page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:clear-cell-output'); }")
+    panel.wait_for(state="detached")
+    wait = "import time\nwhile any(t.name == 'triggers-nb-live' for t in threading.enumerate()): time.sleep(0.05)\n"
+    assert output_of(page, wait + seen) == "True []"
+
+
+@pytest.mark.long
+def test_a_panel_says_at_once_that_its_kernel_has_ended(panel, page):
+    page.evaluate("async () => { await window.jupyterapp.shell.currentWidget.sessionContext.shutdown(); }")
+
+    panel.locator(".tnb-state", has_text="the kernel has ended").wait_for()
+    expect(panel.locator(".tnb-tab:not([aria-disabled=true])")).to_have_count(0)
+    expect(panel.get_by_role("button", name="Pause")).to_have_count(0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import begin
+from tests.browser.conftest import begin, wait_for_button
 from tests.browser.labs import TIMEOUT_MS
 from triggers_nb.notebook.export import StaticExporter
 
@@ -51,3 +51,21 @@ def test_a_reopened_notebook_and_a_page_of_html_show_the_twins(lab, page, browse
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
     assert errors == []
     context.close()
+
+
+@pytest.mark.long
+def test_a_saved_notebook_shows_the_state_of_when_it_was_saved(lab, page, day):
+    lab.run(page, "later.ipynb", [begin(day), CELLS[1]])
+    panel = page.locator(".tnb-panel")
+    panel.get_by_role("tab", name="Skip").click()
+    wait_for_button(panel, "Skip 1 instance").click()
+    panel.locator(".tnb-last", has_text="1 done").wait_for()
+    twin = page.locator(".tnb-twin", has_text="1 skipped")
+    twin.wait_for(state="attached")
+
+    lab.save(page)
+
+    text = (lab.notebooks / "later.ipynb").read_text()
+    assert "1 skipped" in text
+    assert "Last action: 1 done" in text
+    assert not twin.is_visible()

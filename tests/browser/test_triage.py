@@ -1,11 +1,14 @@
 """The two short paths, from the open triage of the blizzard."""
 
 import json
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Clicks, begin, output_of, wait_for_button
+from tests.browser.conftest import Clicks, begin, evaluate_until_nothing, output_of, wait_for_button
+
+OVERFLOWING = Path(__file__).with_name("overflowing.js").read_text()
 
 COUNTS = """
 import json
@@ -83,3 +86,47 @@ def test_the_whole_path_is_there_for_the_keyboard(triage, page):
     page.keyboard.press("Enter")
     triage.locator(".tnb-last", has_text="129 done").wait_for()
     triage.locator(".tnb-tab:focus").wait_for()
+
+
+SLOW = """
+import threading
+go = threading.Event()
+class Slow(Counting):
+    def _post_replay(self, task_instance):
+        super()._post_replay(task_instance)
+        if self.calls["replay"] == 5:
+            go.wait()
+ws = tnb.connect(ws.url, manager=Slow, allow_manager_change=True)
+ws.triage()
+"""
+
+
+def test_a_bulk_action_shows_its_progress_and_can_be_stopped(lab, page, day):
+    lab.run(page, "slow.ipynb", [begin(day), SLOW])
+    triage = page.locator(".tnb-triage")
+    triage.locator(".tnb-group", has_text="is not in the register").click()
+    triage.get_by_role("tab", name="Replay 130").click()
+    wait_for_button(triage, "Replay 130 instances").dblclick()
+    triage.locator(".tnb-rtext", has_text="4 of 130 · 4 done").wait_for()
+    expect(triage.get_by_label("patch (JSON)")).to_be_disabled()
+
+    triage.get_by_role("button", name="Stop").click()
+    triage.get_by_role("button", name="Stopping").wait_for()
+    assert output_of(page, "go.set()\nprint('let go')") == "let go"
+    triage.locator(".tnb-last", has_text="5 done, 125 not done").wait_for()
+    expect(triage.locator(".tnb-sheet")).to_be_hidden()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [400, 700, 1000, 1500])
+def test_nothing_is_cut_off_at_any_width(triage, page, width):
+    page.evaluate("() => { void window.jupyterapp.commands.execute('application:toggle-left-area'); }")
+    triage.get_by_role("tab", name="Replay 161").click()
+    wait_for_button(triage, "Replay 161 instances")
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.wait_for_function("(w) => Math.abs(document.querySelector('.jp-Notebook').clientWidth - w) < 150", arg=width)
+
+    assert evaluate_until_nothing(triage, OVERFLOWING) == []
+    for scrolled in (".tnb-tscroll", ".tnb-pre"):
+        assert triage.locator(scrolled).evaluate("(e) => e.scrollWidth <= e.clientWidth")
+    assert triage.locator(".tnb-thead").evaluate("(e) => [...e.children].every((c) => c.scrollWidth <= c.clientWidth)")
