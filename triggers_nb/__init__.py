@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the same names, for type checkers and editors
     from triggers_nb.manager import trigger_managers as trigger_managers
     from triggers_nb.patcher import AttrPatcher as AttrPatcher
     from triggers_nb.plan.comparison import compare as compare
+    from triggers_nb.recovery import recover as recover
     from triggers_nb.runners import task_runners as task_runners
     from triggers_nb.session import Session as Session
     from triggers_nb.storages import CacheStorageBackend as CacheStorageBackend
@@ -41,6 +42,7 @@ _MODULES = {
     "lint": "triggers_nb.analysis.lint",
     "compare": "triggers_nb.plan.comparison",
     "connect": "triggers_nb.workspace",
+    "recover": "triggers_nb.recovery",
     "Workspace": "triggers_nb.workspace",
     "Session": "triggers_nb.session",
     "STATUSES": "triggers_nb.core.status",

@@ -61,7 +61,8 @@ def recover(
 
     Examples
     --------
-    >>> recover("memory://recovery-example")
+    >>> import triggers_nb as tnb
+    >>> tnb.recover("memory://recovery-example")  # nothing is due
     {}
     """
     if runner is not None:
