@@ -13,6 +13,7 @@ from triggers_nb.runners.base import BaseTaskRunner, task_runners
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.memory import MemoryStore
 from triggers_nb.storages.store import SessionState
+from triggers_nb.storages.transactions import Watch
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask, run_instance
 
 UID = "histories/1"
@@ -85,7 +86,7 @@ class History:
         self.store = MemoryStore() if store is None else store
         #: State after each commit, by sequence number.
         self.states: dict[int, SessionState] = {}
-        storage = BaseTriggerStorage(uid, self.store).derive(runner=Nowhere.name, observer=self._observe)
+        storage = BaseTriggerStorage(uid, self.store).derive(runner=Nowhere.name, watch=Watch(self._observe))
         self.manager = TriggerManager(storage)
         self.manager.update_configuration(FIRST)
 

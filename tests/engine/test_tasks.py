@@ -522,7 +522,7 @@ def test_a_result_is_not_lost_to_a_lock_that_is_held_for_long(
     run: Callable[..., TaskInstance], storage: BaseTriggerStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given changes that give up soon, and somebody who locks the session while an instance runs
-    monkeypatch.setattr("triggers_nb.storages.base.COMMIT_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("triggers_nb.storages.transactions.COMMIT_TIMEOUT_S", 0.01)
     warnings: list[str] = []
 
     class Releasing(logging.Handler):

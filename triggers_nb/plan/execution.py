@@ -18,7 +18,7 @@ from triggers_nb.plan.actions import Action
 from triggers_nb.plan.interrupts import Interrupts
 from triggers_nb.plan.results import DONE, FAILED, NOT_DONE, REFUSED, Done, PlanFailed, Result
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome, Watch
+from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.trials import refuse_in_trial
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
 from triggers_nb.plan.versions import Versions
 from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
+from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.store import Store
 from triggers_nb.storages.trials import tried_out
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask

@@ -9,8 +9,8 @@ from triggers_nb.core import records as rec
 from triggers_nb.errors import CommitConflict
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.selection import manager_of
-from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
+from triggers_nb.storages.transactions import Outcome, Watch
 
 if TYPE_CHECKING:
     from triggers_nb.session import Session

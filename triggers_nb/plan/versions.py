@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from triggers_nb.plan.actions import TRIED, Action
-from triggers_nb.storages.base import Outcome
+from triggers_nb.storages.transactions import Outcome
 
 
 class Versions:

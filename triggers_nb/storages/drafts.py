@@ -29,7 +29,8 @@ from triggers_nb.errors import (
     UnknownTask,
     shown,
 )
-from triggers_nb.storages.base import COMMIT_TIMEOUT_S, BaseTriggerStorage
+from triggers_nb.storages.base import BaseTriggerStorage
+from triggers_nb.storages.transactions import COMMIT_TIMEOUT_S
 
 #: For how long a lock outlives a holder that is killed.
 LOCK_LEASE_S = 5.0
