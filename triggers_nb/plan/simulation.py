@@ -19,7 +19,6 @@ from triggers_nb.plan.assumptions import Outcome as Assumed
 from triggers_nb.plan.rows import Consequence, consequences
 from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
 from triggers_nb.plan.versions import Versions
-from triggers_nb.storages.base import Outcome, Watch
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
 from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.store import Store
