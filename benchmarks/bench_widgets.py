@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--load-s", type=float, default=10.0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        os.environ["TRIGGERS_JOURNAL"] = str(Path(folder) / "journal.jsonl")
         url = f"sqlite:///{folder}/bench.db"
         make_sessions(url)
         lab = Lab(Path(folder) / "lab")
