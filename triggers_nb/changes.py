@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from triggers_nb.analysis.reading import caller_level
 from triggers_nb.core.instances import TaskInstance
+from triggers_nb.errors import UnwrittenJournal
+from triggers_nb.journal import UnwrittenStep
 from triggers_nb.plan.builders import SessionPlanner
 from triggers_nb.plan.plan import Plan
 
@@ -21,8 +25,9 @@ class SessionChanges:
 
     Every method is short for making a plan with ``s.plan`` and executing it. All take `reason` (recorded with the
     change) and `confirm` (what is typed where changes have to be confirmed), and return the `Result`. They raise what
-    the manager, a runner or a hook raises, and `ReadOnlyError` or `ConfirmationRequired` where the workspace does not
-    allow the change; nothing was changed then.
+    the manager, a runner or a hook raises, as it is (an error of an application's own is not redacted), and
+    `ReadOnlyError` or `ConfirmationRequired` where the workspace does not allow the change; nothing was changed then. A
+    change that could not be written into the journal is made, and warned about (`UnwrittenJournal`).
     """
 
     @property
@@ -103,5 +108,8 @@ class SessionChanges:
 def _execute(plan: Plan, reason: str | None, confirm: str | None) -> Result:
     result = plan.execute(reason=reason, confirm=confirm)
     for error in result.errors:
-        raise error
+        if not isinstance(error, UnwrittenStep):
+            raise error
+    for error in result.errors:
+        warnings.warn(str(error), UnwrittenJournal, stacklevel=caller_level())
     return result

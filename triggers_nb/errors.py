@@ -40,7 +40,8 @@ Warnings::
     ├── ResultsTruncated                     there is more than was asked for
     ├── ReadingInterrupted                   the result holds what was read until then
     ├── UnreadableSession                    a session that cannot be decoded was left out
-    └── UnreadableJournal                    lines of the journal that cannot be read were left out
+    ├── UnreadableJournal                    lines of the journal that cannot be read were left out
+    └── UnwrittenJournal                     a change was made that is missing from the journal
 """
 
 from __future__ import annotations
@@ -308,6 +309,10 @@ class ReadingInterrupted(TriggersWarning):
 
 class UnreadableSession(TriggersWarning):
     """Issued when sessions are read in bulk for each that cannot be decoded; the others are the result."""
+
+
+class UnwrittenJournal(TriggersWarning):
+    """Issued when a change was made, and could not be written into the journal."""
 
 
 class UnreadableJournal(TriggersWarning):

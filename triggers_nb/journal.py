@@ -38,7 +38,11 @@ MAX_NAMED: Final = 5
 
 
 class JournalError(StorageError):
-    """Raised before anything is changed when the journal cannot be written."""
+    """Raised when the journal cannot be read; and before anything is changed when it cannot be written."""
+
+
+class UnwrittenStep(JournalError):
+    """What went wrong with a step that was executed, and is missing from the journal."""
 
 
 def journal_path() -> Path:
@@ -114,6 +118,11 @@ class Journal:
     def lines(self, url: str | None = None) -> list[dict[str, Any]]:
         """Read the lines of one storage, or (None) of all, oldest first.
 
+        Raises
+        ------
+        JournalError
+            If there is something of that name that cannot be read.
+
         Warns
         -----
         UnreadableJournal
@@ -142,6 +151,10 @@ class Journal:
                 return file.read()
         except FileNotFoundError:
             return b""
+        except OSError as error:
+            raise JournalError(
+                f"the journal {self.path} cannot be read ({error.strerror}): set {PATH_VARIABLE} to the file that it is"
+            ) from error
 
     def _warn(self, bad: Sequence[str]) -> None:
         more = f" and {len(bad) - MAX_NAMED:,} more" if len(bad) > MAX_NAMED else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from triggers_nb.access import Access, current_actor, make_access
 from triggers_nb.analysis.reading import Source
+from triggers_nb.analysis.selection import parse_flag
 from triggers_nb.errors import CredentialsWarning, SessionExists, brief
 from triggers_nb.journal import Journal, JournalWriter, journal_path
 from triggers_nb.manager import TriggerManager, trigger_managers
@@ -85,7 +86,7 @@ def connect(
         If the URL cannot be used, or ``mode="read-only"`` is asked for a SQLite file that does not exist.
     UnknownKey
         If no manager or runner has that key.
-    ValueError
+    TypeError, ValueError
         If another argument has no such value.
 
     Warns
@@ -109,6 +110,9 @@ def connect(
         )
     if handover not in (None, "now", "defer"):
         raise ValueError(f"handover={brief(handover)}: expected 'defer', or None to hand work over at once")
+    if actor is not None and not isinstance(actor, str):
+        raise TypeError(f"actor={brief(actor)}: expected a person's name, or None for the one who works here")
+    redacts, changes_manager = parse_flag(redact, "redact"), parse_flag(allow_manager_change, "allow_manager_change")
     if isinstance(celery_app, str):
         _check_application(celery_app)
     store = open_store(default_url() if url is None else absolute_url(url), must_exist=mode == "read-only")
@@ -122,8 +126,8 @@ def connect(
         runner=runner,
         celery_app=celery_app,
         handover=handover or "now",
-        redactor=Redactor.from_environment() if redact else None,
-        allow_manager_change=allow_manager_change,
+        redactor=Redactor.from_environment() if redacts else None,
+        allow_manager_change=changes_manager,
     )
 
 

@@ -91,7 +91,7 @@ def test_an_instance_of_another_session_is_refused(manager: TriggerManager, join
             lambda it: other.update_instance_metadata(it, {"note": 1}),
             other.mark_instance_logs_resolved,
         ):
-            with pytest.raises(ValueError, match="'t_fail#0' is one of session 'order-17'.*session 'order-18'"):
+            with pytest.raises(ValueError, match=r"'t_fail#0' is one of session 'order-17'.*session 'order-18'"):
                 change(one)
     assert other.storage.debug_repr() == before
     # what a manager returns is of its session, too

@@ -611,3 +611,18 @@ def test_a_session_is_made_by_its_first_configuration_and_planned_steps_know_it(
 
     assert result.counts == {"done": 1}
     assert "new" in ws
+
+
+def test_a_firing_that_was_to_happen_once_and_has_says_that_nothing_is_changed():
+    ws = make_fleet(1)
+    ws["f0"].fire("noticed")
+    seq = ws["f0"].events()["seq"].max()
+
+    plan = ws["f0"].plan.fire("noticed", once=True)
+    preview, result = plan.preview(), plan.execute()
+
+    assert preview[["action", "target"]].values.tolist() == [["note", "noticed"]]
+    assert preview["detail"].item() == "it has fired before and is to be fired once: nothing is changed"
+    assert result.counts == {"unchanged": 1}
+    result.raise_for_errors()
+    assert ws["f0"].events()["seq"].max() == seq

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import triggers_nb as tnb
 from tests.plan import fifo
 from tests.plan.flights import FAILS, connect, make_fleet, make_flight, status
-from triggers_nb.errors import UnreadableJournal
+from triggers_nb.errors import UnreadableJournal, UnwrittenJournal
 from triggers_nb.journal import Journal, JournalError
 from triggers_nb.plan.frames import JOURNAL
 from triggers_nb.redaction import Redactor
@@ -331,6 +331,24 @@ def test_a_journal_that_cannot_be_written_is_said_before_anything_changes(tmp_pa
         plan.execute()
     assert status(ws) == "failed"
     assert not plan.is_used
+
+
+def test_a_full_disk_is_a_warning_that_says_that_the_change_was_made(monkeypatch):
+    ws = make_fleet(1)
+    monkeypatch.setenv("TRIGGERS_JOURNAL", "/dev/full")
+
+    with pytest.warns(UnwrittenJournal, match="The change was made; it is missing from the journal alone"):
+        result = connect()["f0"].fire("noticed")
+
+    assert result.counts == {"done": 1}
+    assert "noticed" in ws["f0"].storage.latest_kwargs
+
+
+def test_a_journal_that_is_a_directory_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRIGGERS_JOURNAL", str(tmp_path))
+
+    with pytest.raises(JournalError, match="cannot be read .*: set TRIGGERS_JOURNAL"):
+        connect().journal()
 
 
 def test_a_journal_that_fails_on_the_way_is_reported_with_the_change_and_ends_the_execution(monkeypatch):

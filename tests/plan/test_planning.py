@@ -316,3 +316,39 @@ def test_a_plan_is_made_although_the_manager_is_not_installed_here_and_refused_w
         plan.preview()
     assert plan.execute().frame["error"].str.contains("tests-gone").all()
     assert status(ws) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda plan: plan.skip("t_import#0", cascade="no"), "cascade"),
+        (lambda plan: plan.update_status("t_import#0", "finished", cascade="false"), "cascade"),
+        (lambda plan: plan.fire("noticed", once="no"), "once"),
+        (lambda plan: plan.fire("noticed").preview(hooks="no"), "hooks"),
+    ],
+)
+def test_what_is_neither_true_nor_false_is_not_taken_for_true(make, argument):
+    ws = make_fleet(1)
+
+    with pytest.raises(TypeError, match=f"{argument}='(no|false)': expected True or False"):
+        make(ws["f0"].plan)
+
+
+def test_flags_and_numbers_may_come_from_a_frame():
+    ws = make_fleet(1)
+    frame = ws.instances()
+
+    plan = ws["f0"].plan.skip("t_import#0", cascade=frame["can_skip"].iloc[0])
+
+    assert "cascade=True" in repr(plan)
+    assert len(plan.preview(hooks=frame["is_resolved"].iloc[0], max_steps=frame["number"].max())) > 0
+    assert ws["f0"].at(ws["f0"].events()["seq"].iloc[0]).seq == 1
+    assert len(ws.instances(max_results=frame["number"].max() + len(frame))) == len(frame)
+
+
+@pytest.mark.parametrize("outcomes", [[], [{"t_import": {}}], "t_import", 5])
+def test_outcomes_that_are_no_mapping_are_refused(outcomes):
+    ws = make_fleet(1)
+
+    with pytest.raises(TypeError, match="expected a mapping of names to outcomes"):
+        ws["f0"].plan.replay("t_import#0").preview(outcomes=outcomes)

@@ -86,8 +86,10 @@ def check(workspace: Workspace, plan: Plan, ends: dict[str, Any]) -> None:
         assert predicted(own) == rows_of(workspace, uid, state.seq)
         storage = workspace.session(uid).storage
         assert {name: storage[name].kwargs for name in kwargs_at_last(own)} == kwargs_at_last(own)
-    assert set(result.frame["outcome"]) <= {"done", "refused"}
+    assert set(result.frame["outcome"]) <= {"done", "unchanged", "refused"}
     assert refusals(preview, "action") == refusals(result.frame, "outcome")
+    without_effect = preview["action"].eq("note") & preview["detail"].str.endswith("nothing is changed")
+    assert without_effect.sum() == result.frame["outcome"].eq("unchanged").sum()
     cases["previews that were exactly what happened"] += 1
 
 

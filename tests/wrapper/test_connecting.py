@@ -1,5 +1,6 @@
 """What `connect` refuses at once, before a storage is touched."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -37,3 +38,19 @@ def test_connecting_imports_nothing_of_the_application(tmp_path: Path, monkeypat
     assert ws.celery_app == "an_application.celery:app"
     assert "an_application" not in sys.modules
     assert tnb.connect("memory://connecting", celery_app="__main__:app").celery_app == "__main__:app"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "expected"),
+    [
+        ("actor", 5, "a person's name"),
+        ("actor", b"ada", "a person's name"),
+        ("redact", "no", "True or False"),
+        ("redact", None, "True or False"),
+        ("allow_manager_change", "false", "True or False"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_at_once(argument: str, value: object, expected: str) -> None:
+    """Given an actor that is no text, events of its changes could not be read; of "no" nobody knows what is meant."""
+    with pytest.raises(TypeError, match=f"{argument}={re.escape(repr(value))}: expected {expected}"):
+        tnb.connect("memory://connecting", **{argument: value})  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from triggers_nb.analysis.frames_events import read_stored_events
-from triggers_nb.analysis.selection import parse_moment
+from triggers_nb.analysis.selection import is_number, parse_moment
 from triggers_nb.core.events import Event, decode_event
 from triggers_nb.core.records import CONFIG, from_us
 from triggers_nb.core.work import CREATED_COUNT
@@ -128,8 +129,9 @@ def _counts_instances(name: str, cells: dict[str, Cell]) -> bool:
 
 def _find_seq(store: Store, uid: str, state: SessionState, kept: Sequence[StoredEvent], when: When) -> int:
     """Find the event that is meant, and make sure that the way back to it is there."""
-    if isinstance(when, bool) or not isinstance(when, int):
+    if not is_number(when):
         return _find_moment(store, uid, state, kept, when)
+    when = operator.index(when)
     if not 1 <= when <= state.seq:
         raise ValueError(f"session {uid!r} has events 1 to {state.seq}, there is no event {brief(when)}")
     first = kept[0].seq if kept else state.seq

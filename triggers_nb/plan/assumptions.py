@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from triggers_nb.core.instances import TaskInstance
-from triggers_nb.errors import InvalidValue
+from triggers_nb.errors import InvalidValue, brief
 
 #: How an instance ends: with a result, or with an exception.
 Outcome = Mapping[str, Any] | BaseException
@@ -26,9 +26,13 @@ class Assumptions:
     ------
     InvalidValue
         If an outcome is neither a mapping nor an exception.
+    TypeError
+        If they are no mapping.
     """
 
     def __init__(self, outcomes: Outcomes) -> None:
+        if not isinstance(outcomes, Mapping):
+            raise TypeError(f"outcomes={brief(outcomes)}: expected a mapping of names to outcomes")
         for key, outcome in outcomes.items():
             if not isinstance(outcome, (Mapping, BaseException)):
                 raise InvalidValue(f"outcomes[{key!r}]", outcome, "expected a result (a mapping) or an exception")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from triggers_nb.analysis.selection import parse_flag
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value, encode_mapping
 from triggers_nb.core.configuration import is_name, parse_configuration
@@ -75,11 +76,12 @@ class Planner:
         """
         seen = self._see(targets)
         refuse_status(seen, lambda instance: _require_failed(instance, "skipped"))
+        cascades = parse_flag(cascade, "cascade")
         actions = []
         for each in seen:
             own = _own_mapping(each.target, result, "result")
             encode_mapping(own, "result")
-            actions.append(_action(each, "skip", {"cascade": bool(cascade), "result": _copy(own)}))
+            actions.append(_action(each, "skip", {"cascade": cascades, "result": _copy(own)}))
         return self._plan(actions, "skip")
 
     def update_status(
@@ -96,6 +98,7 @@ class Planner:
         `metadata` and `cascade_kwargs` may be given for each target, as `replay` takes its kwargs.
         """
         check_status(status)
+        cascades = parse_flag(cascade, "cascade")
         seen = self._see(targets)
         refuse_status(seen, lambda instance: check_by_hand(instance.name, instance.status, status))
         actions = []
@@ -107,7 +110,7 @@ class Planner:
             arguments = {
                 "status": status,
                 "metadata": _copy(own),
-                "cascade": bool(cascade),
+                "cascade": cascades,
                 "cascade_kwargs": _copy(kwargs),
             }
             actions.append(_action(each, "update_status", arguments))
@@ -136,6 +139,7 @@ class Planner:
     def _fire(
         self, targets: Sequence[Target], triggers: str | Sequence[str], kwargs: PerTarget | None, once: bool
     ) -> Plan:
+        fires_once = parse_flag(once, "once")
         names = [triggers] if isinstance(triggers, str) else list(triggers)
         for name in names:
             if not is_name(name):
@@ -144,7 +148,7 @@ class Planner:
         for target in targets:
             own = _own_mapping(target, kwargs, "kwargs")
             encode_mapping(own, "kwargs")
-            arguments = {"kwargs": _copy(own), "once": bool(once)}
+            arguments = {"kwargs": _copy(own), "once": fires_once}
             actions += self._tried(target.uid, "fire", [(name, arguments) for name in names])
         return self._plan(actions, "fire")
 

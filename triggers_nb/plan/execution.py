@@ -13,10 +13,11 @@ import msgspec
 from triggers_nb.core.events import decode_event
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import InvalidStatus, StaleTarget, UnknownName, brief
+from triggers_nb.journal import UnwrittenStep
 from triggers_nb.manager import TriggerManager
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.interrupts import Interrupts
-from triggers_nb.plan.results import DONE, FAILED, NOT_DONE, REFUSED, Done, PlanFailed, Result
+from triggers_nb.plan.results import DONE, FAILED, NOT_DONE, REFUSED, UNCHANGED, Done, PlanFailed, Result
 from triggers_nb.plan.versions import Versions
 from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.trials import refuse_in_trial
@@ -167,8 +168,10 @@ class _Execution:
             self.writer.write(action, row)
         except OSError as error:
             self.is_unwritten = True  # nothing more is changed without a record of it
-            self.errors.append(error)
             said = f"the journal could not be written: {error}"
+            if row.outcome == DONE:
+                said += ". The change was made; it is missing from the journal alone"
+            self.errors.append(UnwrittenStep(said))
             row = msgspec.structs.replace(row, error=f"{row.error}; {said}" if row.error else said)
         self.rows.append(row)
         self.current = None
@@ -215,7 +218,7 @@ class _Execution:
         created = [item[len(HANDOVER) :] for item in outcome.step.due if item.startswith(HANDOVER)]
         return _row(
             action,
-            DONE,
+            DONE if outcome.committed is not None else UNCHANGED,
             error=error,
             new_instance=created[0] if action.action == "replay" and created else None,
             seq=outcome.committed.seq if outcome.committed is not None else None,

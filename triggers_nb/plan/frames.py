@@ -16,7 +16,8 @@ PREVIEW: Final = Schema(
             TEXT,
             "fire, create, apply, status, metadata, logs, configure or session; blocked: a task that still waits; "
             "refused: the step cannot be done; stopped: by max_steps; hook: what a hook raised; note: what an "
-            "execution would meet, or what was assumed in vain; not simulated: a hook that was left out",
+            "execution would meet, that a step changes nothing, or what was assumed in vain; not simulated: a hook "
+            "that was left out",
         ),
         Column("target", TEXT, "instance, trigger or task"),
         Column("from_status", TEXT, "the instance's status before, missing for a new one"),
@@ -43,7 +44,7 @@ RESULT: Final = Schema(
         Column("session_uid", TEXT, "the session"),
         Column("action", TEXT, "what was to be done"),
         Column("target", TEXT, "instance or trigger"),
-        Column("outcome", TEXT, "done, refused, failed or not done"),
+        Column("outcome", TEXT, "done, unchanged, refused, failed or not done"),
         Column("error", TEXT, "what was raised"),
         Column("new_instance", TEXT, "the instance that a replay made"),
         Column("seq", COUNT, "sequence number of the change in its session"),
@@ -61,7 +62,7 @@ JOURNAL: Final = Schema(
         Column("action", TEXT, "what was to be done"),
         Column("target", TEXT, "instance or trigger"),
         Column("reason", TEXT, "why"),
-        Column("outcome", TEXT, "done, refused, failed or not done"),
+        Column("outcome", TEXT, "done, unchanged, refused, failed or not done"),
         Column("error", TEXT, "what was raised, redacted"),
         Column("new_instance", TEXT, "the instance that a replay made"),
         Column("seq", COUNT, "sequence number of the change in its session"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from triggers_nb.analysis.selection import is_number, parse_flag
 from triggers_nb.errors import PlanUsed, brief
 from triggers_nb.manager import TriggerManager
 from triggers_nb.plan.actions import Action
@@ -123,8 +124,9 @@ class Plan(Described):
         """
         from triggers_nb.plan.frames import PREVIEW
 
-        assumptions = Assumptions(outcomes or {})
-        if not isinstance(max_steps, int) or max_steps < 0:
+        assumptions = Assumptions({} if outcomes is None else outcomes)
+        parse_flag(hooks, "hooks")
+        if not is_number(max_steps) or max_steps < 0:
             raise ValueError(f"max_steps={brief(max_steps)}: expected a number of instances")
         if manager is not None and not (isinstance(manager, type) and issubclass(manager, TriggerManager)):
             raise TypeError(f"manager={brief(manager)}: expected a subclass of TriggerManager")

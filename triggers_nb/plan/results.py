@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from triggers_nb.plan.plan import Plan
     from triggers_nb.workspace import Workspace
 
-DONE, REFUSED, FAILED, NOT_DONE = "done", "refused", "failed", "not done"
+DONE, UNCHANGED, REFUSED, FAILED, NOT_DONE = "done", "unchanged", "refused", "failed", "not done"
 
 #: Pause between two looks at what is under way.
 POLL_S: Final = 0.1
@@ -37,8 +37,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     session_uid: str
     action: str
     target: str
-    #: ``done``; ``refused``: the target moved on, or cannot be changed like this; ``failed``: something went wrong;
-    #: ``not done``: the execution ended before. Only ``done`` has changed anything.
+    #: ``done``; ``unchanged``: it was like this before; ``refused``: the target moved on, or cannot be changed like
+    #: this; ``failed``: something went wrong; ``not done``: the execution ended before. Only ``done`` has changed
+    #: anything.
     outcome: str
     #: What was raised. With ``done``: by a runner, a hook or the journal, after the change.
     error: str | None = None
@@ -49,8 +50,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_clean(self) -> bool:
-        """Whether it is done, and nothing was raised."""
-        return self.outcome == DONE and self.error is None
+        """Whether it is done, or there was nothing to do, and nothing was raised."""
+        return self.outcome in (DONE, UNCHANGED) and self.error is None
 
 
 class PlanFailed(TriggersError):
@@ -104,7 +105,7 @@ class Result(Described):
     def counts(self) -> dict[str, int]:
         """Number of steps by outcome, those that occur."""
         outcomes = [row.outcome for row in self.rows]
-        return {each: outcomes.count(each) for each in (DONE, REFUSED, FAILED, NOT_DONE) if each in outcomes}
+        return {each: outcomes.count(each) for each in (DONE, UNCHANGED, REFUSED, FAILED, NOT_DONE) if each in outcomes}
 
     def raise_for_errors(self, first: int = 3) -> None:
         """Raise if a step was not done, or left an error.

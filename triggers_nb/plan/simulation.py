@@ -20,13 +20,20 @@ from triggers_nb.plan.rows import Consequence, consequences
 from triggers_nb.plan.trying import MAX_RESTARTS, moves_on
 from triggers_nb.plan.versions import Versions
 from triggers_nb.storages.overlay import MovedOn, OverlayStore
-from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.store import Store
+from triggers_nb.storages.transactions import Outcome, Watch
 from triggers_nb.storages.trials import tried_out
 from triggers_nb.task import InstanceRun, TaskContext, TriggerTask
 
 #: Makes the manager that a trial goes through, on an overlay.
 MakeManager = Callable[[Store], TriggerManager]
+
+
+#: What is said of a step that changes nothing.
+_UNCHANGED = {
+    "fire": "it has fired before and is to be fired once: nothing is changed",
+    "": "it is like this already: nothing is changed",
+}
 
 
 class Waiting(NamedTuple):
@@ -104,6 +111,8 @@ class _Trial:
         #: While a step is tried: the manager that it goes through, and the versions that it must find.
         self.manager: TriggerManager | None = None
         self.versions: Versions | None = None
+        #: What the step is about.
+        self.target = ""
         #: Of the manager that was made last.
         self.watch = Watch(self._observe)
         #: What an execution from here would say of handing work over.
@@ -132,7 +141,7 @@ class _Trial:
     def _attempt(self, action: Action, versions: Versions) -> None:
         self.is_first = True
         manager = self._manager()
-        self.versions, self.manager = versions, manager
+        self.versions, self.manager, self.target = versions, manager, action.target
         self.watch.expect(*versions.enter(action))
         try:
             action.call(manager)
@@ -180,6 +189,8 @@ class _Trial:
                 self._note_runners(self.manager, outcome)
             self.watch.expect({}, None)
         if outcome.committed is None:
+            if self.manager is not None and self.is_first:
+                self._add("note", self.target, detail=_UNCHANGED.get(outcome.step.action, _UNCHANGED[""]))
             return
         (stored,) = self.overlay.new_events(outcome.committed.seq - 1)[:1]
         event = decode_event(stored.data)
