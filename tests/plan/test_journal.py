@@ -347,7 +347,7 @@ def test_a_full_disk_is_a_warning_that_says_that_the_change_was_made(monkeypatch
 def test_a_journal_that_is_a_directory_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIGGERS_JOURNAL", str(tmp_path))
 
-    with pytest.raises(JournalError, match="cannot be read .*: set TRIGGERS_JOURNAL"):
+    with pytest.raises(JournalError, match=r"cannot be read .*: set TRIGGERS_JOURNAL"):
         connect().journal()
 
 
