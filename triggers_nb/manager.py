@@ -437,7 +437,7 @@ class TriggerManager:
 
         Raises
         ------
-        NoRunner, HandoverRefused, UnknownKey, SettingError
+        NoRunner, HandoverRefused, UnknownKey, SettingError, TaskNotFound
             Saying why.
         """
         if self.storage.handover == "defer":
@@ -460,7 +460,10 @@ class TriggerManager:
                     "Say runner='threading' if that is what you want, runner='celery' to send it to the workers, or "
                     "handover='defer' to leave it to them"
                 )
-            choice.runner().check(self, config.run)
+            runner = choice.runner()
+            runner.check(self, config.run)
+            if self.storage.watch is not None and self.storage.watch.is_step:
+                runner.resolve(config.run)  # people at a notebook had rather be told than make new failures
 
     def hand_over(self, instances: Sequence[TaskInstance], retry_s: float = 0.0) -> list[Exception]:
         """Hand scheduled instances over to their runners, each whatever becomes of the others.

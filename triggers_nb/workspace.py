@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from triggers_nb.access import Access, current_actor, make_access
 from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.selection import parse_flag
+from triggers_nb.core.codec import checked_text
 from triggers_nb.errors import CredentialsWarning, SessionExists, brief
 from triggers_nb.journal import Journal, JournalWriter, journal_path
 from triggers_nb.manager import TriggerManager, trigger_managers
@@ -101,6 +102,8 @@ def connect(
     ...     ws.mode, ws.sessions().empty
     ('read-write', True)
     """
+    if url is not None and not isinstance(url, str):
+        raise TypeError(f"url={brief(url)}: expected text such as 'sqlite:///triggers.db' or 'redis://localhost'")
     if url is not None and safe_url(url) != url:
         warnings.warn(
             f"{safe_url(url)}: the URL that was passed holds credentials, and whoever gets this notebook gets them; "
@@ -112,6 +115,7 @@ def connect(
         raise ValueError(f"handover={brief(handover)}: expected 'defer', or None to hand work over at once")
     if actor is not None and not isinstance(actor, str):
         raise TypeError(f"actor={brief(actor)}: expected a person's name, or None for the one who works here")
+    checked_text(actor or "", "actor")
     redacts, changes_manager = parse_flag(redact, "redact"), parse_flag(allow_manager_change, "allow_manager_change")
     if isinstance(celery_app, str):
         _check_application(celery_app)

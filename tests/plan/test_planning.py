@@ -237,8 +237,11 @@ def test_other_selections_are_refused(selection, error, said):
 def test_names_without_sessions_are_no_selection_of_a_workspace():
     ws = make_fleet(1)
 
-    with pytest.raises(TypeError, match="expected a frame with columns session_uid and instance"):
+    with pytest.raises(TypeError, match=r"expected a frame .*: a name does not say of which session, ws\[uid\].plan"):
         ws.plan.replay("t_import#0")
+    assert ws.plan.replay([]).execute().counts == {}
+    with pytest.raises(TypeError, match="found None; expected a trigger's name"):
+        ws.plan.fire(["f0"], None)
     with pytest.raises(TypeError, match="expected UIDs"):
         ws.plan.fire(3, "scheduled")
 

@@ -505,3 +505,27 @@ def test_a_frame_that_is_no_preview_is_refused():
 
     with pytest.raises(ValueError, match="second has no column action"):
         tnb.compare(preview, preview[["step"]])
+
+
+def test_work_of_a_class_that_is_not_here_is_refused_and_its_preview_says_so():
+    # Given a failure whose class this process does not know
+    ws = tnb.connect("memory://unknown-class", handover="defer")
+    s = ws.create("s", {"t": {"after": ["a"], "run": "elsewhere.Task"}})
+    s.fire("a")
+    s.manager.update_instance_status("t#0", "failed")
+
+    # When it is to be replayed from here, which would only make another failure
+    here = tnb.connect("memory://unknown-class")
+    plan = here.plan.replay(here.failures())
+    said = plan.preview()
+    result = plan.execute()
+
+    # Then the preview says what the execution does: nothing
+    note = said.loc[said["action"].eq("note"), "detail"].item()
+    assert note.startswith("executed from here, this step is refused: TaskNotFound: no task class 'elsewhere.Task'")
+    assert "TaskNotFound" in result.frame["error"].item()
+    assert here.instances()["status"].tolist() == ["failed"]
+
+    # And it can be left to those who know the class
+    assert ws.plan.replay(ws.failures()).execute().counts == {"done": 1}
+    assert ws.instances()["status"].tolist() == ["replayed", "scheduled"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import triggers_nb as tnb
+from triggers_nb.errors import InvalidValue
 
 
 @pytest.mark.parametrize("name", ["wrongly.spelt", "wrongly.spelt:app", "wrongly"])
@@ -45,6 +46,7 @@ def test_connecting_imports_nothing_of_the_application(tmp_path: Path, monkeypat
     [
         ("actor", 5, "a person's name"),
         ("actor", b"ada", "a person's name"),
+        ("url", 5, "text such as 'sqlite:///triggers.db'"),
         ("redact", "no", "True or False"),
         ("redact", None, "True or False"),
         ("allow_manager_change", "false", "True or False"),
@@ -53,4 +55,13 @@ def test_connecting_imports_nothing_of_the_application(tmp_path: Path, monkeypat
 def test_an_argument_of_another_type_is_refused_at_once(argument: str, value: object, expected: str) -> None:
     """Given an actor that is no text, events of its changes could not be read; of "no" nobody knows what is meant."""
     with pytest.raises(TypeError, match=f"{argument}={re.escape(repr(value))}: expected {expected}"):
-        tnb.connect("memory://connecting", **{argument: value})  # type: ignore[arg-type]
+        tnb.connect(**{"url": "memory://connecting", argument: value})  # type: ignore[arg-type]
+
+
+def test_text_that_no_storage_takes_is_refused_before_anything_is_changed() -> None:
+    with pytest.raises(InvalidValue, match=r"actor = .* lone surrogate"):
+        tnb.connect("memory://connecting", actor="ada\ud800")
+    s = tnb.connect("memory://connecting").create("surrogates", {})
+    with pytest.raises(InvalidValue, match=r"reason = .* lone surrogate"):
+        s.fire("arrived", reason="\ud800")
+    assert s.triggers().empty

@@ -101,7 +101,7 @@ def decode_value(data: bytes | memoryview | msgspec.Raw) -> Any:
 def _plain(value: Any, path: str, depth: int) -> Any:
     kind = type(value)
     if kind is str:
-        return value if value.isascii() else _checked_text(value, path)
+        return value if value.isascii() else checked_text(value, path)
     if kind is dict:
         return _plain_dict(value, path, depth)
     if value is None or kind is bool:
@@ -126,7 +126,7 @@ def _plain_dict(value: dict[Any, Any], path: str, depth: int) -> dict[str, Any]:
         if type(key) is not str:
             raise InvalidValue(f"{path}[{shown(key)}]", key, "expected a string as key")
         if not key.isascii():
-            _checked_text(key, f"{path} key")
+            checked_text(key, f"{path} key")
         # The commonest kinds are passed through without building the path to them.
         kind = type(item)
         if (
@@ -146,7 +146,8 @@ def _check_depth(value: object, path: str, depth: int) -> None:
         raise InvalidValue(path[:200] + "…", type(value), f"expected at most {MAX_DEPTH} levels (is it a cycle?)")
 
 
-def _checked_text(value: str, path: str) -> str:
+def checked_text(value: str, path: str) -> str:
+    """Raise `InvalidValue` if a text cannot be stored."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -225,7 +226,7 @@ def _zone(zone: tzinfo | None, path: str) -> object:
         return zone.key
     if isinstance(zone, timezone):
         offset = zone.utcoffset(None) // timedelta(microseconds=1)
-        name = _checked_text(zone.tzname(None), path)
+        name = checked_text(zone.tzname(None), path)
         return [offset, None if name == timezone(zone.utcoffset(None)).tzname(None) else name]
     raise InvalidValue(path, zone, "expected a time zone from zoneinfo or datetime.timezone")
 

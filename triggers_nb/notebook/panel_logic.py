@@ -270,7 +270,9 @@ class PanelLogic(SurfaceLogic):
 
     def _do_seek(self, message: Mapping[str, Any]) -> None:
         """Show the session as it was after an event; the last one means now."""
-        seq = int(message["seq"])
+        seq = message.get("seq")
+        if not isinstance(seq, int):
+            raise ValueError(f"event {seq!r}: expected its number")
         self.sheet.close()
         if seq >= self.n_events:
             self.at_seq = None

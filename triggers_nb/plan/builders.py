@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from triggers_nb.analysis.selection import parse_flag
@@ -12,7 +12,7 @@ from triggers_nb.core.configuration import is_name, parse_configuration
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.status import check_by_hand, check_status
-from triggers_nb.errors import InvalidStatus, InvalidValue
+from triggers_nb.errors import InvalidStatus, InvalidValue, brief
 from triggers_nb.plan.actions import Action
 from triggers_nb.plan.plan import Plan
 from triggers_nb.plan.selection import (
@@ -140,7 +140,10 @@ class Planner:
         self, targets: Sequence[Target], triggers: str | Sequence[str], kwargs: PerTarget | None, once: bool
     ) -> Plan:
         fires_once = parse_flag(once, "once")
-        names = [triggers] if isinstance(triggers, str) else list(triggers)
+        names = [triggers] if isinstance(triggers, str) else triggers
+        if not isinstance(names, Iterable):
+            raise TypeError(f"found {brief(names)}; expected a trigger's name, or several in order")
+        names = list(names)
         for name in names:
             if not is_name(name):
                 raise InvalidValue("trigger", name, "expected a non-empty string without control characters")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from triggers_nb.core.codec import checked_text
 from triggers_nb.core.events import decode_event
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import InvalidStatus, StaleTarget, UnknownName, brief
@@ -72,6 +73,7 @@ def _check(workspace: Workspace, plan: Plan, reason: object, on_error: str, rate
         raise ValueError(f"rate={rate!r}: expected a positive number of steps a second, or None")
     if reason is not None and not isinstance(reason, str):
         raise TypeError(f"reason={brief(reason)}: expected text, or None")
+    checked_text(reason or "", "reason")
     if plan.workspace._source is not workspace._source:
         raise ValueError(f"the plan was made on {plan.workspace.url}, this workspace is {workspace.url}")
     refuse_in_trial(None, workspace.url)

@@ -148,8 +148,11 @@ def _from_frame(frame: Any, uid: str | None) -> list[Target]:
 
 def _from_names(selection: object, uid: str | None) -> list[Target]:
     if uid is None:
+        if isinstance(selection, Sequence) and not isinstance(selection, str) and not selection:
+            return []
         raise TypeError(
-            f"found {brief(selection)}; expected a frame with columns session_uid and instance, such as ws.failures()"
+            f"found {brief(selection)}; expected a frame with columns session_uid and instance, such as ws.failures(): "
+            "a name does not say of which session, ws[uid].plan takes names"
         )
     single = isinstance(selection, (str, TaskInstance))
     names = [selection] if single else selection

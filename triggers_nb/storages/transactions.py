@@ -70,6 +70,11 @@ class Watch:
         """Have the next changes rest on other revisions."""
         self.expected, self.epoch = expected, epoch
 
+    @property
+    def is_step(self) -> bool:
+        """Whether the change that comes is the one that was asked for, and not another thread's, or a hook's."""
+        return self.epoch is not None and self.thread == threading.get_ident()
+
 
 class KeptCells:
     """Cells that a handle has seen, of one epoch (-1: nothing seen yet, 0: no session)."""
