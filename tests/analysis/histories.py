@@ -52,7 +52,7 @@ class Obey(TriggerTask):
 CONFIGURATIONS: list[dict[str, dict[str, Any]]] = [
     {"t_third": {"after": ["t_second"], "unless": ["stop", "nobody"], "run": Obey.name, "owner": "ops"}},
     {"t_second": {"after": ["t_first", "go"], "run": Obey.name, "withParams": {"go": {"n": 1}}}},
-    {"t_each": {"after": ["go"], "andEvery": "tick", "run": Obey.name, "using": "threading"}},
+    {"t_each": {"after": ["go"], "andEvery": "tick", "run": Obey.name, "using": Nowhere.name}},
 ]
 FIRST = {
     "t_first": {"after": ["go"], "unless": ["stop"], "run": Obey.name},
