@@ -608,8 +608,8 @@ class TriggerManager:
         if (unknown := self._find_unknown(instance)) is not None:
             logger.error("instance %s of session %r cannot be recovered here: %s", instance.name, uid, unknown)
             return OUT_OF_REACH
-        scheduled_us = rec.to_us(instance.metadata["timestamps"]["scheduled"])
-        waiting_s = (store.now_us() - scheduled_us) / 1e6 - float(instance.cooldown)
+        scheduled_us = rec.to_us(instance.scheduled_at) if instance.scheduled_at else due.due_us
+        waiting_s = (store.now_us() - scheduled_us) / 1e6 - instance.cooldown
         delay_s = min(max(settings.grace_s(), waiting_s), MAX_BACKOFF_S) + max(0.0, -waiting_s)
         if not store.postpone(uid, item, delay_s, due_us=due.due_us):
             return "nothing"

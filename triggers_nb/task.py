@@ -15,7 +15,7 @@ from triggers_nb import settings
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
 from triggers_nb.core.failures import describe
-from triggers_nb.core.instances import TaskInstance
+from triggers_nb.core.instances import MAX_COOLDOWN_S, TaskInstance
 from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.records import Raw
 from triggers_nb.core.status import FAILED, SKIPPED
@@ -43,8 +43,6 @@ else:
 
 logger = logging.getLogger("triggers_nb.task")
 
-#: How long a retry may wait.
-MAX_COOLDOWN_S = 1e9
 #: The highest level of a message that is kept; what is above counts as this.
 MAX_LEVEL = 2**31 - 1
 
@@ -126,6 +124,12 @@ class TriggerTask:
         super().__init_subclass__(**kwargs)
         if "name" not in vars(cls):
             cls.name = f"{cls.__module__}.{cls.__name__}"
+        if not isinstance(cls.name, str) or not cls.name:
+            raise ValueError(f"task class {cls.__qualname__}: name={brief(cls.name)}, expected a non-empty string")
+        if not isinstance(cls.max_retries, int) or isinstance(cls.max_retries, bool) or cls.max_retries < 0:
+            raise ValueError(
+                f"task class {cls.__qualname__}: max_retries={brief(cls.max_retries)}, expected a number from 0 on"
+            )
         if cls._run is not TriggerTask._run and cls.is_registered:
             _task_classes[cls.name] = cls
             for watcher in _watchers:
@@ -178,7 +182,11 @@ class TriggerTask:
         ------
         MaxRetriesExceeded
             If the task has retried itself `max_retries` times; the instance then fails with this.
+        TypeError
+            If `exc` is no exception.
         """
+        if exc is not None and not isinstance(exc, BaseException):
+            raise TypeError(f"exc={brief(exc)}: expected an exception, or None")
         retry = Retry(metadata, replacement_kwargs, cooldown, describe(exc) if exc is not None else None)
         self.check_retries(retry, exc)
         return retry
@@ -326,11 +334,19 @@ def find_task(name: str) -> type[TriggerTask]:
     try:
         return _task_classes[name]
     except KeyError:
+        if any(each.name == name for each in _subclasses(TriggerTask) if each.is_registered):
+            raise TaskNotFound(f"task class {name!r} defines no _run, so it cannot be run: implement it") from None
         near = suggest(name, _task_classes) or "."
         raise TaskNotFound(
             f"no task class {name!r} is defined in this process{near} "
             "Import the module that defines it where the work runs"
         ) from None
+
+
+def _subclasses(cls: type[TriggerTask]) -> Iterator[type[TriggerTask]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 def watch_tasks(watcher: Callable[[type[TriggerTask]], object]) -> None:

@@ -49,6 +49,12 @@ def test_known_and_own_keys_come_back() -> None:
         ({"exceptionMessage": "\ud800"}, "metadata['exceptionMessage']"),
         ({"parent": None}, "metadata['parent']"),
         ({"timestamps": 5}, "metadata['timestamps']"),
+        ({"timestamps": {"scheduled": "soon"}}, "metadata['timestamps']['scheduled']"),
+        ({"timestamps": {"running": None}}, "metadata['timestamps']['running']"),
+        ({"cooldown": "soon"}, "metadata['cooldown']"),
+        ({"cooldown": -1}, "metadata['cooldown']"),
+        ({"cooldown": True}, "metadata['cooldown']"),
+        ({"cooldown": 1e9}, "metadata['cooldown']"),
         ({"timestamps": {"created": object}}, "metadata['timestamps']['created']"),
     ],
 )

@@ -1,6 +1,7 @@
 """What is damaged in a SQLite file is told of; nothing is half changed, and other sessions stay as they are."""
 
 import sqlite3
+import threading
 import warnings
 from collections.abc import Callable
 from contextlib import closing
@@ -14,8 +15,10 @@ from triggers_nb.core.codec import encode_value
 from triggers_nb.core.records import ConfigRecord, LatestRecord, Raw, decode_record, encode_record
 from triggers_nb.errors import StorageError, UnreadableSession
 from triggers_nb.manager import TriggerManager
+from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.sqlite import SqliteStore
+from triggers_nb.task import TriggerTask, _task_classes
 
 UID = "order-17"
 DAMAGE = [b"", b"\xc1", b"\x05", b"\x91" * 5000, b"cos\nsystem\n"]
@@ -166,3 +169,35 @@ def test_forged_cells_are_told_and_do_not_hide_the_other_sessions(
         assert len(ws.failures()) == (2 if forgery in ("head", "latest") else 1)
     with pytest.raises(StorageError, match="cannot be read"):
         TriggerManager(BaseTriggerStorage(UID, store)).storage.debug_repr()
+
+
+def test_forged_moments_and_cooldowns_keep_no_work_from_being_recovered(
+    manager: TriggerManager, damage: Callable[[str, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given scheduled work of which something else has written that it is to start "soon"
+    monkeypatch.setenv("TRIGGERS_GRACE_S", "0.01")
+    store = manager.storage.store
+    TriggerManager(BaseTriggerStorage(UID, store).derive(handover="defer")).fire("packed")
+    view = store.read(UID, ["i:t_ship#0"])
+    assert view is not None
+    soon = Raw(encode_value("soon"))
+    moments = Raw(encode_value({"scheduled": "soon"}))
+    damage("i:t_ship#0", forged(view.cells["i:t_ship#0"].data, metadata={"cooldown": soon, "timestamps": moments}))
+
+    # When it is recovered where its class is known
+    ran = threading.Event()
+    type("Ship", (TriggerTask,), {"name": "app.Ship", "_run": lambda self, context: ran.set()})
+    try:
+        while "p:t_ship#0" not in recover_once(store):
+            pass
+        ThreadingTaskRunner.join_all()
+    finally:
+        del _task_classes["app.Ship"]
+
+    # Then it has run
+    assert ran.is_set()
+    assert BaseTriggerStorage(UID, store)["t_ship#0"].status == "finished"
+
+
+def recover_once(store: SqliteStore) -> dict[str, str]:
+    return TriggerManager(BaseTriggerStorage(UID, store)).recover()

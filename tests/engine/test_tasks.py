@@ -12,13 +12,22 @@ import pytest
 from triggers_nb.core.codec import MAX_DEPTH
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.work import HANDOVER, LEASE
-from triggers_nb.errors import MaxRetriesExceeded, UnknownInstance, UnknownSession, with_context
+from triggers_nb.errors import MaxRetriesExceeded, TaskNotFound, UnknownInstance, UnknownSession, with_context
 from triggers_nb.manager import TriggerManager
 from triggers_nb.patcher import AttrPatcher
 from triggers_nb.runners.threads import ThreadingTaskRunner
 from triggers_nb.storages.base import BaseTriggerStorage
 from triggers_nb.storages.store import Store
-from triggers_nb.task import MAX_LEVEL, Retry, StatusChange, TaskContext, TriggerTask, rebuild_manager, run_instance
+from triggers_nb.task import (
+    MAX_LEVEL,
+    Retry,
+    StatusChange,
+    TaskContext,
+    TriggerTask,
+    find_task,
+    rebuild_manager,
+    run_instance,
+)
 
 Body = Callable[[TriggerTask, TaskContext], Any]
 
@@ -702,3 +711,29 @@ def test_a_task_is_known_under_its_module_and_class_unless_it_says_otherwise() -
     assert Plain.name == f"{__name__}.Plain"
     assert Named.name == "app.Named"
     assert Child.name == f"{__name__}.Child"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said"),
+    [
+        ({"name": 5}, "name=5, expected a non-empty string"),
+        ({"name": ""}, "name='', expected a non-empty string"),
+        ({"max_retries": -1}, "max_retries=-1, expected a number from 0 on"),
+        ({"max_retries": True}, "max_retries=True, expected a number from 0 on"),
+    ],
+)
+def test_a_task_class_that_makes_no_sense_is_refused_when_it_is_defined(attributes, said):
+    with pytest.raises(ValueError, match=f"task class Wrong: {said}"):
+        type("Wrong", (TriggerTask,), {**attributes, "_run": lambda self, context: None})
+
+
+def test_a_class_without_a_body_is_named():
+    type("Unfinished", (TriggerTask,), {"name": "tests.Unfinished"})
+
+    with pytest.raises(TaskNotFound, match=r"'tests\.Unfinished' defines no _run"):
+        find_task("tests.Unfinished")
+
+
+def test_what_is_no_exception_is_not_retried():
+    with pytest.raises(TypeError, match="exc='boom': expected an exception"):
+        type("Retried", (TriggerTask,), {"is_registered": False})().retry(exc="boom")

@@ -270,6 +270,11 @@ class TaskInstance:
         return read_cooldown(self.metadata.get(self.META_COOLDOWN))
 
     @property
+    def scheduled_at(self) -> datetime | None:
+        """When it was scheduled, as the engine has noted it whatever moments its metadata was given; None: not yet."""
+        return None if self._record is None else read_stamps(self._record.stamps).get(st.SCHEDULED)
+
+    @property
     def depth(self) -> int:
         """How many instances it is a replay of, one after the other."""
         return int(self.metadata.get(self.META_DEPTH, 0))
@@ -309,13 +314,19 @@ class TaskInstance:
 MAX_COOLDOWN_S: Final = 1e9
 
 
+def is_cooldown(value: object) -> bool:
+    """Whether it is a number of seconds that can be waited for."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return False
+    try:
+        return 0 <= float(value) < MAX_COOLDOWN_S
+    except (ValueError, OverflowError):  # a signalling NaN, a huge number
+        return False
+
+
 def read_cooldown(stored: object) -> float:
     """Seconds of a cooldown as it is stored; 0 for what is none."""
-    try:
-        seconds = float(stored) if isinstance(stored, int | float | Decimal) else 0.0
-    except (ValueError, OverflowError):  # a signalling NaN, a huge number
-        return 0.0
-    return seconds if 0 <= seconds <= MAX_COOLDOWN_S else 0.0
+    return float(stored) if is_cooldown(stored) else 0.0  # type: ignore[arg-type]
 
 
 #: Metadata that the record has fields for; there is no other.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
-from triggers_nb.core.instances import read_metadata
+from triggers_nb.core.instances import is_cooldown, read_metadata
 from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.transitions import OwnFields
 from triggers_nb.errors import InvalidValue
@@ -47,11 +48,22 @@ def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
                 raise InvalidValue(f"{path}[{key!r}]", value, "expected a number from 0 to 2147483647")
             encode_value(value, f"{path}[{key!r}]")
             fields[name] = value
-        elif key == "timestamps":
-            rest[key] = Raw(encode_mapping(value, f"{path}[{key!r}]"))
         else:
-            rest[key] = Raw(encode_value(value, f"{path}[{key!r}]"))
+            rest[key] = _encode_own(key, value, f"{path}[{key!r}]")
     return OwnFields(fields=fields, metadata=rest)
+
+
+def _encode_own(key: str, value: object, path: str) -> Raw:
+    """Encode what has no field in the record; the engine and the frames reckon with moments and cooldowns."""
+    if key == "timestamps":
+        encoded = encode_mapping(value, path)
+        for name, moment in cast("Mapping[str, object]", value).items():
+            if not isinstance(moment, datetime):
+                raise InvalidValue(f"{path}[{name!r}]", moment, "expected a datetime")
+        return Raw(encoded)
+    if key == "cooldown" and value is not None and not is_cooldown(value):
+        raise InvalidValue(path, value, "expected a number of seconds, 0 <= cooldown < 1e9")
+    return Raw(encode_value(value, path))
 
 
 def _own_moments(stored: InstanceRecord | None) -> set[str]:

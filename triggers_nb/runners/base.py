@@ -63,7 +63,9 @@ def left_of_cooldown_s(task_instance: TaskInstance) -> float:
     cooldown_s = float(task_instance.cooldown)
     if not cooldown_s:
         return 0.0
-    scheduled_at: datetime = task_instance.metadata["timestamps"]["scheduled"]
+    scheduled_at = task_instance.scheduled_at
+    if scheduled_at is None:
+        return cooldown_s
     return max(0.0, cooldown_s - (datetime.now(UTC) - scheduled_at).total_seconds())
 
 
