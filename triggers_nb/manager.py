@@ -13,7 +13,7 @@ from triggers_nb import runners, settings
 from triggers_nb.core import records as rec
 from triggers_nb.core import transitions
 from triggers_nb.core.codec import encode_mapping
-from triggers_nb.core.configuration import is_name, parse_configuration
+from triggers_nb.core.configuration import NAME_RULE, is_name, parse_configuration
 from triggers_nb.core.failures import describe
 from triggers_nb.core.instances import TaskConfig, TaskInstance
 from triggers_nb.core.metadata import parse_metadata
@@ -154,7 +154,7 @@ class TriggerManager:
             What a runner or a hook raised; the change stands.
         """
         if not is_name(trigger_name):
-            raise InvalidValue("trigger_name", trigger_name, "expected a non-empty string without control characters")
+            raise InvalidValue("trigger_name", trigger_name, f"expected {NAME_RULE}")
         kwargs = Raw(encode_mapping(trigger_kwargs, "trigger_kwargs"))
 
         def decide(work: Work) -> None:

@@ -291,7 +291,7 @@ class Situation:
             kind, text = _ON_ITS_WAY[instance.status]
             return Reason(kind=kind, text=f"{name} {text}", names=(name,))
         if instance.status == ABANDONED:
-            return Reason(kind="upstream-abandoned", text=f"{name} was abandoned and never ends", names=(name,))
+            return Reason(kind="upstream-abandoned", text=f"{name} was abandoned, so it never finishes", names=(name,))
         if upstream in self.fired:
             return Reason(kind="fired-before", text=f"{upstream} fired before {task} waited for it", names=(upstream,))
         if instance.status == SKIPPED:

@@ -20,7 +20,7 @@ DIRECTIVES = ("after", "run", "andEvery", "unless", "withParams", "using")
 #: How long a name may be.
 MAX_NAME = 500
 
-_NAME = f"a non-empty string of at most {MAX_NAME} characters, without control characters"
+NAME_RULE = f"a non-empty string of at most {MAX_NAME} characters, without control characters"
 
 
 class _Nothing:
@@ -48,7 +48,7 @@ def parse_configuration(configuration: object) -> dict[str, ConfigRecord]:
 
 def _task_name(name: object) -> str:
     if not is_name(name):
-        raise ConfigurationError(brief(name), "", name, f"a task's name: {_NAME}")
+        raise ConfigurationError(brief(name), "", name, f"a task's name: {NAME_RULE}")
     if "#" in name:
         raise ConfigurationError(name, "", name, "a task's name without '#', which separates an instance's number")
     return name
@@ -78,7 +78,7 @@ def _parse_task(name: str, directives: object) -> ConfigRecord:
     if not after and and_every is None:
         raise ConfigurationError(name, "after", directives["after"], "at least one trigger (or andEvery)")
     if not is_name(directives["run"]):
-        raise ConfigurationError(name, "run", directives["run"], f"the name of a task class: {_NAME}")
+        raise ConfigurationError(name, "run", directives["run"], f"the name of a task class: {NAME_RULE}")
     extra = {key: value for key, value in directives.items() if key not in DIRECTIVES}
     return ConfigRecord(
         run=directives["run"],
@@ -102,7 +102,7 @@ def is_name(value: object) -> TypeGuard[str]:
 
 def _optional_name(task: str, directive: str, value: object) -> str | None:
     if value is not None and not is_name(value):
-        raise ConfigurationError(task, directive, value, f"None or a name: {_NAME}")
+        raise ConfigurationError(task, directive, value, f"None or a name: {NAME_RULE}")
     return value
 
 
@@ -112,7 +112,7 @@ def _names(task: str, directive: str, value: object) -> set[str]:
     names = list(value)
     for name in names:
         if not is_name(name):
-            raise ConfigurationError(task, directive, name, f"a trigger's name: {_NAME}")
+            raise ConfigurationError(task, directive, name, f"a trigger's name: {NAME_RULE}")
     return set(names)
 
 

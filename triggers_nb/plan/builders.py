@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from triggers_nb.analysis.selection import parse_flag
 from triggers_nb.core import records as rec
 from triggers_nb.core.codec import decode_value, encode_mapping
-from triggers_nb.core.configuration import is_name, parse_configuration
+from triggers_nb.core.configuration import NAME_RULE, is_name, parse_configuration
 from triggers_nb.core.instances import TaskInstance
 from triggers_nb.core.metadata import parse_metadata
 from triggers_nb.core.status import check_by_hand, check_status
@@ -146,7 +146,7 @@ class Planner:
         names = list(names)
         for name in names:
             if not is_name(name):
-                raise InvalidValue("trigger", name, "expected a non-empty string without control characters")
+                raise InvalidValue("trigger", name, f"expected {NAME_RULE}")
         actions: list[Action] = []
         for target in targets:
             own = _own_mapping(target, kwargs, "kwargs")

@@ -246,7 +246,7 @@ def refuse_status(seen: Sequence[Seen], check: Callable[[TaskInstance], object])
             first = first or error
             wrong.append(each)
     if first is not None:
-        where = f"session {wrong[0].target.uid!r}: {first}"
+        where = f"session {wrong[0].target.uid!r}: {str(first).rstrip('.')}"
         also = _also([each.target for each in wrong])
         raise InvalidStatus(f"{where}. {also}. Nothing was planned: select the others" if also else where)
 
