@@ -126,6 +126,10 @@ def test_a_filter_that_nothing_passes_says_so_on_one_line(panel):
 
 HOSTILE = """
 evil = '"><img src=x onerror="window.pwned=1"><script>window.pwned=1</script>'
+class Evil(tnb.TriggerTask):
+    name = evil
+    def _run(self, context):
+        raise ValueError(evil)
 h = ws.create("hostile" + evil, {"t_" + evil: {"after": [evil], "run": evil}})
 h.fire(evil, {evil: evil}, reason=evil)
 h.panel()
