@@ -56,9 +56,8 @@ class Run:
         self.result: Result | None = None
         self.error: Exception | None = None
         self._is_stopped = threading.Event()
-        self._tell: Callable[[Run], None] = lambda run: None
 
-    def execute(self, tell: Callable[[Run], None] | None = None) -> None:
+    def execute(self, tell: Callable[[Run], None] = lambda run: None) -> None:
         """Do all steps; `result` says what became of them, or `error` why none was done.
 
         Parameters
@@ -66,11 +65,15 @@ class Run:
         tell : callable, optional
             Called after each step.
         """
-        self._tell = tell or self._tell
+
+        def note(row: Done) -> None:
+            self._note(row)
+            tell(self)
+            if self._is_stopped.is_set():
+                raise KeyboardInterrupt
+
         try:
-            self.result = self.plan.execute(
-                reason=self.reason or None, confirm=self.confirm or None, progress=self._note
-            )
+            self.result = self.plan.execute(reason=self.reason or None, confirm=self.confirm or None, progress=note)
         except Exception as error:
             self.error = error
 
@@ -118,9 +121,6 @@ class Run:
             self.n_wrong += 1
             if len(self.wrong) < MAX_WRONG:
                 self.wrong.append(self._line(row))
-        self._tell(self)
-        if self._is_stopped.is_set():
-            raise KeyboardInterrupt
 
     def _line(self, row: Done) -> str:
         return self.redactor.text(f"{row.session_uid} {row.target}: {row.outcome}: {row.error or ''}".rstrip(": "))

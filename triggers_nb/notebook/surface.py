@@ -137,8 +137,7 @@ class SurfaceWidget(anywidget.AnyWidget):
             self._worker = threading.Thread(target=self._carry_out, args=(run,), name="triggers-nb-action", daemon=True)
             self._worker.start()
         else:
-            run.execute()
-            self.logic.finish(run)
+            self.logic.carry_out(run)
 
     def _carry_out(self, run: Run) -> None:
         run.execute(self._tell)

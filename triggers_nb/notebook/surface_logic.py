@@ -94,11 +94,15 @@ class SurfaceLogic:
     def _do_execute(self, message: Mapping[str, Any]) -> None:
         run = self.begin(message)
         if run is not None:
-            try:
-                run.execute()
-            finally:
-                self.sheet.run = None
-            self.finish(run)
+            self.carry_out(run)
+
+    def carry_out(self, run: Run) -> None:
+        """Do it here and now; what interrupts it leaves nothing under way."""
+        try:
+            run.execute()
+        finally:
+            self.sheet.run = None
+        self.finish(run)
 
     def begin(self, message: Mapping[str, Any]) -> Run | None:
         """Begin to execute the plan that is shown; None for a second click on what has been done, or is shown no more.
