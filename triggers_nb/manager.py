@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakSet
 
@@ -311,11 +311,6 @@ class TriggerManager:
             Whether its task's name was fired.
         """
 
-    def _present_hooks(self) -> frozenset[str]:
-        """Names of the hooks that its class overrides, or that were set on the object itself."""
-        cls, own = type(self), vars(self)
-        return frozenset([name for name in HOOK_NAMES if name in own or getattr(cls, name) is not _NO_HOOKS[name]])
-
     # The way of a change ------------------------------------------------------------------------------------------
 
     def _change(
@@ -334,7 +329,7 @@ class TriggerManager:
         `in_worker`: nobody waits for the outcome. What goes wrong after the commit is logged, and whether a cascade's
         work can be handed over does not decide whether the instance may end.
         """
-        hooked = self._present_hooks()
+        hooked = hooks_of(type(self), vars(self))
 
         def guarded(work: Work) -> None:
             self._enter_session(work, creates)
@@ -383,7 +378,7 @@ class TriggerManager:
         head = transitions.make_session(work, None, self.storage.timeout)
         if head.manager is None:
             if type(self) is not TriggerManager:  # else whoever comes after a crash would leave its hooks out
-                self._record_manager(work)
+                transitions.record_manager(work, self._key())
         elif self.storage.check_manager and not self._is_of(head.manager):
             if not self.allow_manager_change:
                 raise ManagerMismatch(self.storage.uid, head.manager, self._key(), type(self).__qualname__)
@@ -647,8 +642,8 @@ class TriggerManager:
         return failed
 
     def _recover_hooks(self, item: str, due: DueItem) -> str:
-        calls = decode_hooks(due.data)
-        if type(self) is TriggerManager and not self._present_hooks().issuperset([call.hook for call in calls]):
+        calls, hooked = decode_hooks(due.data), hooks_of(type(self), vars(self))
+        if type(self) is TriggerManager and not hooked.issuperset([call.hook for call in calls]):
             logger.error(
                 "session %r: %s stays due: its hooks are those of a manager that the session does not remember, as its "
                 "class is registered under no key (or they were set on the object). Register it, or call recover() on "
@@ -702,9 +697,9 @@ trigger_managers: Registry[TriggerManager] = Registry("triggers.managers", Trigg
 _NO_HOOKS = {name: getattr(TriggerManager, name) for name in HOOK_NAMES}
 
 
-def hooks_of(cls: type[TriggerManager]) -> frozenset[str]:
-    """Names of the hooks that a class overrides."""
-    return frozenset([name for name in HOOK_NAMES if getattr(cls, name) is not _NO_HOOKS[name]])
+def hooks_of(cls: type[TriggerManager], own: Container[str] = ()) -> frozenset[str]:
+    """Names of the hooks that a class overrides, or that are among what was set on the object itself (`own`)."""
+    return frozenset([name for name in HOOK_NAMES if name in own or getattr(cls, name) is not _NO_HOOKS[name]])
 
 
 def overridden_methods(cls: type[TriggerManager]) -> tuple[str, ...]:

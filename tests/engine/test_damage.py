@@ -188,7 +188,7 @@ def test_forged_moments_and_cooldowns_keep_no_work_from_being_recovered(
     ran = threading.Event()
     type("Ship", (TriggerTask,), {"name": "app.Ship", "_run": lambda self, context: ran.set()})
     try:
-        while "p:t_ship#0" not in recover_once(store):
+        while "p:t_ship#0" not in TriggerManager(BaseTriggerStorage(UID, store)).recover():
             pass
         ThreadingTaskRunner.join_all()
     finally:
@@ -197,7 +197,3 @@ def test_forged_moments_and_cooldowns_keep_no_work_from_being_recovered(
     # Then it has run
     assert ran.is_set()
     assert BaseTriggerStorage(UID, store)["t_ship#0"].status == "finished"
-
-
-def recover_once(store: SqliteStore) -> dict[str, str]:
-    return TriggerManager(BaseTriggerStorage(UID, store)).recover()

@@ -17,7 +17,7 @@ from triggers_nb.analysis.reading import Source
 from triggers_nb.analysis.selection import parse_age
 from triggers_nb.analysis.stuck import LEASE_OUT, OLDER_THAN, PENDING, RUNNING_LONG, SCHEDULED_LONG, why_stuck
 from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.core.records import from_us, to_us
+from triggers_nb.core.records import from_us, is_moment, to_us
 from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RUNNING, SCHEDULED, SKIPPED, UNSTARTED
 from triggers_nb.core.work import HANDOVER
 from triggers_nb.errors import UnknownName
@@ -335,7 +335,7 @@ _STUCK: Final = {
 
 def _moment(instance: TaskInstance, stamp: str) -> datetime | None:
     found = instance.metadata["timestamps"].get(stamp)
-    return found if isinstance(found, datetime) and found.tzinfo is not None else None
+    return found if is_moment(found) else None
 
 
 def _said_us(us: int) -> str:

@@ -82,7 +82,7 @@ def read_events(
 ) -> pd.DataFrame:
     """Read a frame of changes (`schema.EVENTS`): sessions in the order given, oldest first."""
     check_limit(max_results)
-    frames = _within(span, event_frames(source, uids, max_results if span == ALWAYS else None), "occurred_at")
+    frames = event_frames(source, uids, max_results, span)
     return collect(EVENTS, frames, total=len(uids), max_results=max_results, call="events()")
 
 
@@ -113,13 +113,13 @@ def _within(span: Span, frames: Iterator[tuple[int, pd.DataFrame]], column: str)
 
 
 def event_frames(
-    source: Source, uids: Sequence[str], max_results: int | None = None
+    source: Source, uids: Sequence[str], max_results: int | None = None, span: Span = ALWAYS
 ) -> Iterator[tuple[int, pd.DataFrame]]:
     """Read changes, several sessions to a frame."""
     for start in range(0, len(uids), BATCH):
         now_us = source.store.now_us()
         chunk = uids[start : start + BATCH]
-        events = read_events_of(source.store, chunk)
+        events = (found for found in read_events_of(source.store, chunk) if span.holds(found[1].at_us))
         kept = events if max_results is None else islice(events, max_results + 1)
         yield len(chunk), EVENTS.frame(event_columns(source, kept, now_us))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
@@ -27,6 +26,7 @@ from triggers_nb.core.records import (
     InstanceRow,
     decode_record,
     decode_rows,
+    is_moment,
     to_us,
 )
 from triggers_nb.core.status import ABANDONED, CODES, FAILED, FINISHED, REPLAYED, RESOLVED, RUNNING, SKIPPED, STATUSES
@@ -143,7 +143,7 @@ class Batch:
             if not isinstance(own, dict):
                 raise StorageError(f"instance {self.names[position]!r} cannot be read: its timestamps are no mapping")
             for name, moment in own.items():
-                if name in _STAMP and isinstance(moment, datetime) and moment.tzinfo is not None:
+                if name in _STAMP and is_moment(moment):
                     self.stamps[position, _STAMP[name]] = to_us(moment)
 
     def record(self, position: int) -> InstanceRecord:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import networkx as nx
 
+from triggers_nb.core.records import is_moment
 from triggers_nb.core.status import (
     ABANDONED,
     FAILED,
@@ -265,8 +266,7 @@ def _completed_unless(instance: TaskInstance) -> set[str]:
 
 def _times(timestamps: Mapping[str, object]) -> dict[str, datetime | None]:
     """Return an instance's times as attributes of its node."""
-    # What a draft has set, or somebody has forged, may be anything.
-    moments = {key: at for key, at in timestamps.items() if isinstance(at, datetime) and at.tzinfo is not None}
+    moments = {key: at for key, at in timestamps.items() if is_moment(at)}
     times = {attribute: moments.get(key) for attribute, key in TIMES.items()}
     ends = [moments[status] for status in (FINISHED, FAILED, SKIPPED, ABANDONED) if status in moments]
     return times | {"ended_at": min(ends, default=None)}

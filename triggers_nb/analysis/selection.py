@@ -184,9 +184,16 @@ class Span(NamedTuple):
         ValueError
             If a moment makes no sense.
         """
+        if since is None and until is None:
+            return cls()
         now_us = store.now_us()
         since_us = None if since is None else parse_moment(since, now_us, "since")
         return cls(since_us, None if until is None else parse_moment(until, now_us, "until"))
+
+    def holds(self, moment_us: int) -> bool:
+        """Whether a moment is within."""
+        is_early = self.since_us is not None and moment_us < self.since_us
+        return not is_early and (self.until_us is None or moment_us < self.until_us)
 
     def rows(self, frame: pd.DataFrame, column: str) -> pd.DataFrame:
         """Choose the rows whose moment in a column is within; a missing one is not."""

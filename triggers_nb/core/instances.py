@@ -329,13 +329,22 @@ def read_cooldown(stored: object) -> float:
     return float(stored) if is_cooldown(stored) else 0.0  # type: ignore[arg-type]
 
 
-#: Metadata that the record has fields for; there is no other.
-_IN_FIELDS: Final = frozenset({"parent", "depth", "logLevel", "logsResolved", "exceptionType", "exceptionMessage"})
+#: Metadata that the record has fields for, with their names and types; there is no other.
+METADATA_FIELDS: Final[Mapping[str, tuple[str, type]]] = {
+    "parent": ("parent", str),
+    "depth": ("depth", int),
+    "logLevel": ("log_level", int),
+    "logsResolved": ("logs_resolved", bool),
+    "exceptionType": ("exception_type", str),
+    "exceptionMessage": ("exception_message", str),
+}
 
 
 def read_metadata(record: InstanceRecord) -> dict[str, Any]:
     """All metadata of a stored instance as one dict."""
-    metadata: dict[str, Any] = {key: decode_value(raw) for key, raw in record.metadata.items() if key not in _IN_FIELDS}
+    metadata: dict[str, Any] = {
+        key: decode_value(raw) for key, raw in record.metadata.items() if key not in METADATA_FIELDS
+    }
     # A draft may have set moments of its own; they stand above those in the block.
     own_moments = metadata.get("timestamps", {})
     if not isinstance(own_moments, dict):

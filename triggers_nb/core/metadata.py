@@ -7,20 +7,10 @@ from datetime import datetime
 from typing import Any, cast
 
 from triggers_nb.core.codec import decode_value, encode_mapping, encode_value
-from triggers_nb.core.instances import is_cooldown, read_metadata
+from triggers_nb.core.instances import METADATA_FIELDS, is_cooldown, read_metadata
 from triggers_nb.core.records import InstanceRecord, Raw
 from triggers_nb.core.transitions import OwnFields
 from triggers_nb.errors import InvalidValue
-
-#: Keys that have a field of their own in the record, with its name and type.
-_FIELDS: dict[str, tuple[str, type]] = {
-    "parent": ("parent", str),
-    "depth": ("depth", int),
-    "logLevel": ("log_level", int),
-    "logsResolved": ("logs_resolved", bool),
-    "exceptionType": ("exception_type", str),
-    "exceptionMessage": ("exception_message", str),
-}
 
 
 def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
@@ -40,8 +30,8 @@ def parse_metadata(metadata: object, path: str = "metadata") -> OwnFields:
     for key, value in metadata.items():
         if not isinstance(key, str):
             raise InvalidValue(f"{path}[{key!r}]", key, "expected a string as key")
-        if key in _FIELDS:
-            name, kind = _FIELDS[key]
+        if key in METADATA_FIELDS:
+            name, kind = METADATA_FIELDS[key]
             if type(value) is not kind:
                 raise InvalidValue(f"{path}[{key!r}]", value, f"expected {kind.__name__}")
             if kind is int and isinstance(value, int) and not 0 <= value < 2**31:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeGuard
 
 import msgspec
 
@@ -261,6 +261,11 @@ def split_instance_name(name: str) -> tuple[str, int] | None:
 def to_us(moment: datetime) -> int:
     """Microseconds since 1970 of an aware moment."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def is_moment(value: object) -> TypeGuard[datetime]:
+    """Whether it is an aware datetime: what a draft has set, or somebody has forged, may be anything."""
+    return isinstance(value, datetime) and value.tzinfo is not None
 
 
 def from_us(us: int) -> datetime:

@@ -199,9 +199,9 @@ class _Execution:
         def observe(outcome: Outcome) -> None:
             outcomes.append(outcome)
             self.versions.note(action.uid, outcome)
-            watch.expect({}, None)  # what hooks change afterwards rests on the state that they find
+            manager.storage.watch = Watch(observe)  # what hooks change afterwards rests on the state that they find
 
-        watch = manager.storage.watch = Watch(observe, *self.versions.enter(action))
+        manager.storage.watch = Watch(observe, *self.versions.enter(action))
         try:
             yield
         finally:

@@ -51,6 +51,15 @@ class Numbered(NamedTuple):
     action: Action
 
 
+class Attempt(NamedTuple):
+    """A step that is being tried."""
+
+    action: Action
+    manager: TriggerManager
+    #: The versions that it must find.
+    versions: Versions
+
+
 def simulate(
     store: Store,
     uid: str,
@@ -108,13 +117,8 @@ class _Trial:
         #: Triggers whose latest kwargs are the unknown result of a task, and instances that have taken such ones.
         self.unknown: set[str] = set()
         self.unknown_instances: set[str] = set()
-        #: While a step is tried: the manager that it goes through, and the versions that it must find.
-        self.manager: TriggerManager | None = None
-        self.versions: Versions | None = None
-        #: What the step is about.
-        self.target = ""
-        #: Of the manager that was made last.
-        self.watch = Watch(self._observe)
+        #: While a step is tried.
+        self.attempt: Attempt | None = None
         #: What an execution from here would say of handing work over.
         self.notes: set[str] = set()
 
@@ -140,9 +144,8 @@ class _Trial:
 
     def _attempt(self, action: Action, versions: Versions) -> None:
         self.is_first = True
-        manager = self._manager()
-        self.versions, self.manager, self.target = versions, manager, action.target
-        self.watch.expect(*versions.enter(action))
+        manager = self._manager(Watch(self._observe, *versions.enter(action)))
+        self.attempt = Attempt(action, manager, versions)
         try:
             action.call(manager)
         except MovedOn:
@@ -152,7 +155,7 @@ class _Trial:
             if self.is_first:
                 self._add("refused", action.target, detail=f"{type(error).__name__}: {error}")
         finally:
-            self.versions = self.manager = None
+            self.attempt = None
 
     def _note_refused(self, refused: list[str]) -> None:
         """Add what a hook was refused and kept to itself."""
@@ -172,25 +175,25 @@ class _Trial:
                 self.notes.add(detail)
                 self._add("note", outcome.step.scheduled[0].name, detail=detail)
 
-    def _manager(self) -> TriggerManager:
+    def _manager(self, watch: Watch) -> TriggerManager:
         manager = self.make_manager(self.overlay)
         storage = manager.storage
-        self.watch = Watch(self._observe)
-        storage.take, storage.watch, storage.call_hooks = self._take, self.watch, self.hooks
+        storage.take, storage.watch, storage.call_hooks = self._take, watch, self.hooks
         return manager
 
     def _take(self, instance: TaskInstance) -> None:
         self.queue.append(Waiting(instance, self.step, self.certainty))
 
     def _observe(self, outcome: Outcome) -> None:
-        if self.manager is not None and self.versions is not None:
-            self.versions.note(self.uid, outcome)
-            if self.is_first and self.manager.storage.check_manager:
-                self._note_runners(self.manager, outcome)
-            self.watch.expect({}, None)
+        attempt = self.attempt
+        if attempt is not None:
+            attempt.versions.note(self.uid, outcome)
+            if self.is_first and attempt.manager.storage.check_manager:
+                self._note_runners(attempt.manager, outcome)
+            attempt.manager.storage.watch = Watch(self._observe)
         if outcome.committed is None:
-            if self.manager is not None and self.is_first:
-                self._add("note", self.target, detail=_UNCHANGED.get(outcome.step.action, _UNCHANGED[""]))
+            if attempt is not None and self.is_first:
+                self._add("note", attempt.action.target, detail=_UNCHANGED.get(outcome.step.action, _UNCHANGED[""]))
             return
         (stored,) = self.overlay.new_events(outcome.committed.seq - 1)[:1]
         event = decode_event(stored.data)
@@ -230,7 +233,7 @@ class _Trial:
         self.step, self.origin, self.is_first = waiting.step, "cascade", True
         self.is_known = assumed is not None
         self.certainty = waiting.certainty if self.is_known else "if_succeeds"
-        run = InstanceRun(self._manager(), name, Assuming)
+        run = InstanceRun(self._manager(Watch(self._observe)), name, Assuming)
         run.task = Assuming(assumed)
         try:
             run.claim()

@@ -16,7 +16,7 @@ from triggers_nb.analysis.graph_impact import Impacts
 from triggers_nb.analysis.reading import Source
 from triggers_nb.core.events import Change
 from triggers_nb.core.instances import TaskConfig, TaskInstance
-from triggers_nb.core.records import from_us
+from triggers_nb.core.records import from_us, is_moment
 from triggers_nb.core.status import FAILED, STATUSES, UNSTARTED
 from triggers_nb.core.work import CREATED_COUNT, STATUS_COUNT, TASK_COUNT, UNRESOLVED
 from triggers_nb.errors import StorageError
@@ -116,8 +116,8 @@ def _fact(source: Source, instance: TaskInstance) -> str:
         return cut(f"{kind}: {message}" if message else kind)
     if instance.status == UNSTARTED:
         return "waits for " + listing(missing_triggers(instance), 4)
-    since = _moment(metadata["timestamps"].get(instance.status))
-    return f"since {moment_text(since)}" if isinstance(since, datetime) else ""
+    since = metadata["timestamps"].get(instance.status)
+    return f"since {moment_text(since)}" if is_moment(since) else ""
 
 
 def _more(n: int, noun: str, call: str) -> str:
@@ -263,7 +263,7 @@ def _moment_of(us: int) -> datetime | str:
 
 
 def _moment(value: Any) -> Cell:
-    return value if isinstance(value, datetime) and value.tzinfo is not None else str(value)
+    return value if is_moment(value) else str(value)
 
 
 def _json(value: Any, indent: int | None = None) -> str:

@@ -60,11 +60,8 @@ class BaseTaskRunner(ABC):
 
 def left_of_cooldown_s(task_instance: TaskInstance) -> float:
     """Return how long a scheduled instance has still to wait; less than its cooldown if it is handed over again."""
-    cooldown_s = float(task_instance.cooldown)
-    if not cooldown_s:
-        return 0.0
-    scheduled_at = task_instance.scheduled_at
-    if scheduled_at is None:
+    cooldown_s, scheduled_at = task_instance.cooldown, task_instance.scheduled_at
+    if not cooldown_s or scheduled_at is None:
         return cooldown_s
     return max(0.0, cooldown_s - (datetime.now(UTC) - scheduled_at).total_seconds())
 

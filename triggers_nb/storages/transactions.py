@@ -62,13 +62,8 @@ class Watch:
     def __init__(
         self, observe: Callable[[Outcome], object], expected: Mapping[str, int] | None = None, epoch: int | None = None
     ) -> None:
-        self.observe = observe
-        self.expect(expected or {}, epoch)
+        self.observe, self.expected, self.epoch = observe, expected or {}, epoch
         self.thread = threading.get_ident()
-
-    def expect(self, expected: Mapping[str, int], epoch: int | None) -> None:
-        """Have the next changes rest on other revisions."""
-        self.expected, self.epoch = expected, epoch
 
     @property
     def is_step(self) -> bool:
